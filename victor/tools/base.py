@@ -1,0 +1,285 @@
+"""What a tool is: a Python function, its definition for a model, and a run that never raises.
+
+Knows nothing about models, permissions or the sandbox; `effect` is all it tells them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, ClassVar, Literal, TypeAlias, get_args, overload
+
+from victor.errors import ConfigError, VictorError
+from victor.schema import Described, describe
+from victor.tools.threads import call_in_thread
+from victor.types import ToolDefinition
+
+__all__ = ["Effect", "Tool", "ToolContext", "ToolError", "ToolResult", "Toolset", "tool"]
+
+Effect: TypeAlias = Literal["read", "edit", "execute", "other"]
+"""What a tool does to the world: looks, changes workspace files, runs programs, or unknown."""
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
+"""The names every vendor takes (https://platform.openai.com/docs/api-reference/chat/create)."""
+
+
+class ToolError(VictorError):
+    """Raise it in a tool to fail with a text that is written for the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What goes back to the model."""
+
+    content: str
+    is_error: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ToolContext:
+    """Where a call happens. A parameter of this type is filled in and not shown to the model."""
+
+    workspace: Path
+    """The directory the agent works in; tools stay below it."""
+    call_id: str = ""
+    request: str = ""
+    """What the user asked for, as a hint for tools that rank what they find."""
+
+    __victor_injected__: ClassVar[bool] = True
+
+
+class Tool:
+    """A function that a model may call.
+
+    Calling the tool calls the plain function. `run` is what an agent uses.
+
+    Args:
+        function: sync (it runs in a thread) or async; its annotations and docstring
+            become the definition.
+        name: instead of the function's name.
+        description: instead of the docstring's first paragraph.
+        effect: what the permission rules go by.
+        timeout_s: seconds until a run is given up; None for no limit. A thread cannot be
+            stopped: after a timeout a sync function goes on unheeded.
+
+    Raises:
+        ConfigError: the name or the effect is not a valid one.
+    """
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
+        effect: Effect = "other",
+        timeout_s: float | None = None,
+    ) -> None:
+        self.function = function
+        self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        self.effect: Effect = effect
+        self.timeout_s = timeout_s
+        self.__doc__ = getattr(function, "__doc__", None)
+        self._given_description = description
+        if not _NAME.fullmatch(self.name):
+            raise ConfigError(
+                f"{self.name!r} cannot be a tool's name: use 1 to 64 letters, digits, _ and -, "
+                "not starting with a digit; set one with tool(name=...)"
+            )
+        if effect not in get_args(Effect):
+            raise ConfigError(
+                f"tool {self.name!r}: effect {effect!r} is not one of {', '.join(get_args(Effect))}"
+            )
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the plain function."""
+        return self.function(*args, **kwargs)
+
+    def __repr__(self) -> str:
+        return f"<Tool {self.name!r} effect={self.effect!r}>"
+
+    @cached_property
+    def _described(self) -> Described:
+        return describe(self.function)
+
+    @cached_property
+    def definition(self) -> ToolDefinition:
+        """What a model is told; built on first use.
+
+        Raises:
+            TypeError: the function's signature cannot be described; the message says why.
+        """
+        given = self._given_description
+        return ToolDefinition(
+            name=self.name,
+            description=self._described.description if given is None else given,
+            parameters=self._described.parameters,
+        )
+
+    @property
+    def description(self) -> str:
+        """The text a model chooses the tool by."""
+        return self.definition.description
+
+    def narrow(self, context: ToolContext) -> ToolDefinition:  # noqa: ARG002 - for overrides
+        """Return the definition for one workspace; here it is the same for all."""
+        return self.definition
+
+    async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
+        """Check the arguments and call the function.
+
+        Whatever goes wrong (invalid arguments, an exception, the timeout) comes back as a result
+        with `is_error`; only cancellation is raised.
+        """
+        try:
+            checked = self._described.validate(arguments)
+        except ValueError as error:
+            return ToolResult(f"Invalid arguments for {self.name}:\n{error}", is_error=True)
+        except TypeError as error:
+            return ToolResult(f"{self.name} cannot be called: {error}", is_error=True)
+        for name in self._described.injected:
+            checked[name] = context
+        try:
+            async with asyncio.timeout(self.timeout_s):
+                return await self._call(checked)
+        except TimeoutError:
+            text = f"{self.name} timed out after {self.timeout_s:g} s."
+            return ToolResult(text, is_error=True)
+
+    async def _call(self, arguments: dict[str, Any]) -> ToolResult:
+        # Failures become results here, below the deadline, so that a TimeoutError of the function
+        # itself is not taken for the deadline's.
+        try:
+            if _is_async(self.function):
+                return _as_result(await self.function(**arguments))
+            return _as_result(await call_in_thread(lambda: self.function(**arguments)))
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            return _failure(self.name, error)  # something the tool awaited, not the agent
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a tool may fail in any way
+            return _failure(self.name, error)
+
+
+def _is_async(function: Callable[..., Any]) -> bool:
+    return inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(
+        getattr(function, "__call__", None)  # noqa: B004 - is it async, not is it callable
+    )
+
+
+def _failure(name: str, error: BaseException) -> ToolResult:
+    if isinstance(error, VictorError):
+        return ToolResult(str(error), is_error=True)
+    detail = f"{type(error).__name__}: {error}".removesuffix(": ")
+    return ToolResult(f"{name} failed: {detail}", is_error=True)
+
+
+def _as_result(value: Any) -> ToolResult:
+    if isinstance(value, ToolResult):
+        return value
+    if isinstance(value, str):
+        return ToolResult(value)
+    if value is None:
+        return ToolResult("Done.")
+    from pydantic_core import PydanticSerializationError, to_json
+
+    try:
+        return ToolResult(to_json(value).decode())
+    except PydanticSerializationError as error:
+        raise ToolError(
+            f"The tool returned a value of type {type(value).__name__}: neither text nor JSON."
+        ) from error
+
+
+@overload
+def tool(
+    function: Callable[..., Any],
+    *,
+    name: str | None = ...,
+    description: str | None = ...,
+    effect: Effect = ...,
+    timeout_s: float | None = ...,
+) -> Tool: ...
+
+
+@overload
+def tool(
+    function: None = ...,
+    *,
+    name: str | None = ...,
+    description: str | None = ...,
+    effect: Effect = ...,
+    timeout_s: float | None = ...,
+) -> Callable[[Callable[..., Any]], Tool]: ...
+
+
+def tool(
+    function: Callable[..., Any] | None = None,
+    *,
+    name: str | None = None,
+    description: str | None = None,
+    effect: Effect = "other",
+    timeout_s: float | None = None,
+) -> Tool | Callable[[Callable[..., Any]], Tool]:
+    """Make a function a tool: `@tool`, `@tool(effect="read")` or `tool(function)`.
+
+    Args:
+        function: the function; left out where `tool` is used with arguments.
+        name: as in `Tool`.
+        description: as in `Tool`.
+        effect: as in `Tool`.
+        timeout_s: as in `Tool`.
+
+    Raises:
+        ConfigError: the name or the effect is not a valid one.
+    """
+
+    def make(target: Callable[..., Any]) -> Tool:
+        return Tool(target, name=name, description=description, effect=effect, timeout_s=timeout_s)
+
+    return make if function is None else make(function)
+
+
+class Toolset:
+    """The tools of an agent, in order, each name once.
+
+    Args:
+        tools: tools, or plain functions that become tools.
+
+    Raises:
+        ConfigError: two tools have the same name.
+    """
+
+    def __init__(self, tools: Iterable[Tool | Callable[..., Any]] = ()) -> None:
+        self._tools: dict[str, Tool] = {}
+        for item in tools:
+            made = item if isinstance(item, Tool) else tool(item)
+            if made.name in self._tools:
+                raise ConfigError(
+                    f"two tools are named {made.name!r}; rename one with tool(name=...)"
+                )
+            self._tools[made.name] = made
+
+    def __iter__(self) -> Iterator[Tool]:
+        return iter(self._tools.values())
+
+    def __len__(self) -> int:
+        return len(self._tools)
+
+    def get(self, name: str) -> Tool | None:
+        """Return the tool of that name; None where there is none."""
+        return self._tools.get(name)
+
+    def definitions(self, context: ToolContext) -> list[ToolDefinition]:
+        """Return what a model is told about every tool in this workspace.
+
+        Raises:
+            TypeError: a tool's signature cannot be described; the message says why.
+        """
+        return [item.narrow(context) for item in self]

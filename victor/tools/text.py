@@ -1,0 +1,68 @@
+"""Bytes of a file as text, and text cut to what a model can take, never without saying so.
+
+Knows nothing about files or tools.
+"""
+
+from __future__ import annotations
+
+import codecs
+from dataclasses import dataclass
+
+__all__ = ["COMPACT", "FULL", "Limits", "as_text", "lines_of", "within"]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much one tool result may hold."""
+
+    characters: int
+    lines: int
+    line_characters: int
+    """Longer lines are cut."""
+
+
+FULL = Limits(characters=40_000, lines=1_000, line_characters=2_000)
+"""For models with a large context window."""
+
+COMPACT = Limits(characters=5_000, lines=200, line_characters=400)
+"""For a context of 4,096 tokens, of which a result may take about a third."""
+
+
+def as_text(content: bytes) -> tuple[str, str] | None:
+    """Decode a file's bytes.
+
+    Returns:
+        The text and a remark, which is empty for UTF-8; None for a binary file.
+    """
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return content.decode("utf-16", "replace"), "decoded as UTF-16"
+    if b"\0" in content[:8192]:
+        return None
+    try:
+        return content.decode("utf-8-sig"), ""
+    except UnicodeDecodeError:
+        return content.decode("latin-1"), "not valid UTF-8, decoded as Latin-1"
+
+
+def lines_of(text: str) -> list[str]:
+    r"""Split text at \n and \r\n only, as editors count lines; str.splitlines knows more ends."""
+    lines = text.replace("\r\n", "\n").split("\n")
+    if not lines[-1]:
+        lines.pop()
+    return lines
+
+
+def within(lines: list[str], limits: Limits) -> list[str]:
+    """Return the first lines, cut where too long, that stay within the limits; at least one."""
+    kept: list[str] = []
+    room = limits.characters
+    for line in lines[: limits.lines]:
+        shown = line
+        if len(line) > limits.line_characters:
+            rest = len(line) - limits.line_characters
+            shown = f"{line[: limits.line_characters]} [... {rest:,} more characters]"
+        room -= len(shown) + 1
+        if room < 0 and kept:
+            break
+        kept.append(shown)
+    return kept
