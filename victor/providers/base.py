@@ -1,0 +1,368 @@
+"""BaseProvider: what an author writes, and the guard that is put round it.
+
+An author gives `name`, `chat`, `stream` and `close`. Defining the class wraps its `chat` and
+`stream` in the guard pipeline (circuit breaker, retries, deadlines), so nobody can forget it. Knows
+nothing about HTTP or any vendor. Re-exports the types and errors that authors need.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any, Self
+
+from victor.errors import (
+    CircuitOpenError,
+    ContentFilterError,
+    ContextWindowExceededError,
+    ModelNotFoundError,
+    ProviderAuthError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderInvalidRequestError,
+    ProviderInvalidResponseError,
+    ProviderOverloadedError,
+    ProviderPermissionError,
+    ProviderQuotaError,
+    ProviderRateLimitError,
+    ProviderServerError,
+    ProviderTimeoutError,
+    ProviderTLSError,
+    StreamInterruptedError,
+    UnsupportedFeatureError,
+)
+from victor.resilience.breaker import CircuitBreaker
+from victor.resilience.pipeline import Deadlines, Observer, Pipeline
+from victor.resilience.retry import RetryPolicy
+from victor.types import (
+    Capabilities,
+    Capability,
+    CompletionResponse,
+    Message,
+    StreamChunk,
+    ToolCall,
+    ToolDefinition,
+    Usage,
+)
+
+__all__ = [
+    "BaseProvider",
+    "Capabilities",
+    "Capability",
+    "CircuitOpenError",
+    "CompletionResponse",
+    "ContentFilterError",
+    "ContextWindowExceededError",
+    "Message",
+    "ModelNotFoundError",
+    "ProviderAuthError",
+    "ProviderConnectionError",
+    "ProviderError",
+    "ProviderInvalidRequestError",
+    "ProviderInvalidResponseError",
+    "ProviderOverloadedError",
+    "ProviderPermissionError",
+    "ProviderQuotaError",
+    "ProviderRateLimitError",
+    "ProviderServerError",
+    "ProviderTLSError",
+    "ProviderTimeoutError",
+    "StreamChunk",
+    "StreamInterruptedError",
+    "ToolCall",
+    "ToolDefinition",
+    "UnsupportedFeatureError",
+    "Usage",
+]
+
+_inside: contextvars.ContextVar[BaseProvider | None] = contextvars.ContextVar(
+    "victor_guarded_provider", default=None
+)
+"""The provider whose guarded code is running: guarded work inside guarded work is one attempt."""
+
+
+class BaseProvider(ABC):
+    """A source of model answers. Subclass it to add an API.
+
+    Subclasses implement `name`, `chat`, `stream` and `close`; the tutorial is
+    docs/tutorials/part-1. Every call of `chat` and `stream` from outside passes the guard:
+
+    * a circuit breaker refuses calls (`CircuitOpenError`) while the endpoint is down;
+    * transient failures are retried, streams only before their first content;
+    * deadlines end calls that hang.
+
+    Callers may pass two options to every `chat` and `stream` that never reach the author's code:
+    `timeout` (seconds, for this call) and `on_event` (called with each guard event).
+
+    Args:
+        api_key: the key, where the caller has it.
+        base_url: where the API is.
+        timeout: seconds for one try of a call, for the first content of a stream, and between two
+            pieces of a stream.
+        max_retries: tries after the first one.
+        use_circuit_breaker: False leaves the breaker out; retries and deadlines stay.
+        retry_delay: seconds before the first retry.
+        retry_backoff: factor from one wait to the next.
+        **kwargs: kept in `self.options`.
+    """
+
+    default_model: str | None = None
+    """The model an `Agent` uses where none is named."""
+
+    def __init__(
+        self,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 60,
+        max_retries: int = 3,
+        use_circuit_breaker: bool = True,  # noqa: FBT001, FBT002 - the public contract
+        **kwargs: Any,
+    ) -> None:
+        self.api_key = api_key
+        self.base_url = base_url
+        self.timeout = timeout
+        self.max_retries = max_retries
+        self.use_circuit_breaker = use_circuit_breaker
+        self.options: dict[str, Any] = kwargs
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name, guarded in (("chat", _guarded_chat), ("stream", _guarded_stream)):
+            method = cls.__dict__.get(name)
+            if method is not None and not getattr(method, "__isabstractmethod__", False):
+                setattr(cls, name, guarded(method))
+
+    # ------------------------------------------------------------------ the author's part
+
+    @property
+    @abstractmethod
+    def name(self) -> str:
+        """The provider's name, such as `"anthropic"`; used in errors and for its breaker."""
+
+    @abstractmethod
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        model: str,
+        temperature: float = 0.7,
+        max_tokens: int = 4096,
+        tools: list[ToolDefinition] | None = None,
+        **kwargs: Any,
+    ) -> CompletionResponse:
+        """Ask a model and return its whole answer.
+
+        Args:
+            messages: the conversation, oldest first.
+            model: name of the model.
+            temperature: 0 is deterministic where the vendor allows it.
+            max_tokens: cap of the answer, in tokens.
+            tools: what the model may call.
+            **kwargs: vendor options, passed through.
+
+        Raises:
+            ProviderError: the call failed; its type says how.
+        """
+
+    @abstractmethod
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        model: str,
+        temperature: float = 0.7,
+        max_tokens: int = 4096,
+        tools: list[ToolDefinition] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[StreamChunk]:
+        """Ask a model and yield its answer piece by piece; the last chunk has `is_final`.
+
+        Arguments are those of `chat`.
+
+        Raises:
+            StreamInterruptedError: the stream broke after its first content.
+            ProviderError: any other failure; its type says how.
+        """
+
+    @abstractmethod
+    async def close(self) -> None:
+        """Release connections. Closing twice is allowed."""
+
+    # ------------------------------------------------------------------ may be overridden
+
+    def supports_tools(self) -> bool:
+        """Tell whether `chat` and `stream` take `tools`."""
+        return False
+
+    def supports_streaming(self) -> bool:
+        """Tell whether `stream` yields before the answer is whole."""
+        return False
+
+    async def discover_capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - for overrides
+        """Return what a model can do; by default what `supports_tools` and friends say."""
+        found = set()
+        if self.supports_tools():
+            found.add(Capability.TOOLS)
+        if self.supports_streaming():
+            found.add(Capability.STREAMING)
+        return Capabilities(
+            supported=frozenset(found), tool_mode="native" if self.supports_tools() else "none"
+        )
+
+    async def count_tokens(
+        self,
+        text_or_messages: str | Sequence[Message],
+        model: str,  # noqa: ARG002 - for overrides
+    ) -> int:
+        """Estimate the tokens of a text or a conversation: four bytes each, four per message."""
+        if isinstance(text_or_messages, str):
+            return -(-len(text_or_messages.encode("utf-8", "replace")) // 4)
+        return sum(
+            4 + -(-len(message.content.encode("utf-8", "replace")) // 4)
+            for message in text_or_messages
+        )
+
+    # ------------------------------------------------------------------ the guard
+
+    @property
+    def breaker(self) -> CircuitBreaker | None:
+        """The provider's circuit breaker; None with `use_circuit_breaker=False`."""
+        return self._guard.breaker
+
+    @functools.cached_property
+    def _guard(self) -> Pipeline:
+        # Made on first use, when an author's __init__ is over. The defaults stand in where it never
+        # called ours.
+        timeout = getattr(self, "timeout", 60)
+        options = getattr(self, "options", {})
+        where = f"{self.name} at {self.base_url}" if getattr(self, "base_url", None) else self.name
+        return Pipeline(
+            where,
+            breaker=CircuitBreaker(where) if getattr(self, "use_circuit_breaker", True) else None,
+            retry=RetryPolicy(
+                max_retries=getattr(self, "max_retries", 3),
+                retry_delay=options.get("retry_delay", 1.0),
+                retry_backoff=options.get("retry_backoff", 2.0),
+            ),
+            deadlines=_deadlines(timeout),
+        )
+
+    async def _execute_with_circuit_breaker(
+        self, fn: Callable[..., Any], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Run one request of an author's own client under the breaker.
+
+        Inside `chat` and `stream` the guard already watches, so this only calls `fn`; elsewhere
+        (listing models, embeddings) it is the guard, without retries.
+        """
+        if _inside.get() is self:
+            result = fn(*args, **kwargs)
+            return await result if inspect.isawaitable(result) else result
+
+        async def once() -> Any:
+            result = fn(*args, **kwargs)
+            return await result if inspect.isawaitable(result) else result
+
+        return await self._guard.call_once(once)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {getattr(self, 'base_url', None) or 'without base_url'}>"
+
+
+def _deadlines(timeout: float | None) -> Deadlines:
+    return Deadlines(call_s=timeout, first_content_s=timeout, idle_s=timeout)
+
+
+def _call_options(kwargs: dict[str, Any]) -> tuple[Deadlines | None, Observer | None]:
+    timeout = kwargs.pop("timeout", None)
+    return (None if timeout is None else _deadlines(timeout)), kwargs.pop("on_event", None)
+
+
+def _guarded_chat(
+    chat: Callable[..., Awaitable[CompletionResponse]],
+) -> Callable[..., Awaitable[CompletionResponse]]:
+    @functools.wraps(chat)
+    async def guarded(self: BaseProvider, *args: Any, **kwargs: Any) -> CompletionResponse:
+        if _inside.get() is self:
+            return await chat(self, *args, **kwargs)
+        deadlines, on_event = _call_options(kwargs)
+        token = _inside.set(self)
+        try:
+            return await self._guard.call(
+                lambda: chat(self, *args, **kwargs), deadlines=deadlines, on_event=on_event
+            )
+        finally:
+            _inside.reset(token)
+
+    return guarded
+
+
+def _guarded_stream(
+    stream: Callable[..., AsyncIterator[StreamChunk]],
+) -> Callable[..., AsyncIterator[StreamChunk]]:
+    @functools.wraps(stream)
+    def guarded(self: BaseProvider, *args: Any, **kwargs: Any) -> AsyncIterator[StreamChunk]:
+        if _inside.get() is self:
+            return stream(self, *args, **kwargs)
+        deadlines, on_event = _call_options(kwargs)
+        return self._guard.stream(
+            lambda: _marked(self, lambda: stream(self, *args, **kwargs)),
+            has_content=_has_content,
+            is_final=_is_final,
+            text_of=_text_of,
+            deadlines=deadlines,
+            on_event=on_event,
+        )
+
+    return guarded
+
+
+async def _marked(
+    provider: BaseProvider, start: Callable[[], Any]
+) -> AsyncIterator[StreamChunk]:
+    """Mark the provider as guarded while its own code runs, and not while its consumer's does."""
+    token = _inside.set(provider)
+    try:
+        chunks = start()
+        if inspect.isawaitable(chunks):  # `async def stream(...)` that returns an iterator
+            chunks = await chunks
+    finally:
+        _inside.reset(token)
+    advance = aiter(chunks).__anext__
+    try:
+        while True:
+            token = _inside.set(provider)
+            try:
+                chunk = await advance()
+            except StopAsyncIteration:
+                return
+            finally:
+                _inside.reset(token)
+            yield chunk
+    finally:
+        close = getattr(chunks, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _has_content(chunk: StreamChunk) -> bool:
+    return bool(chunk.content or chunk.reasoning or chunk.tool_call_delta)
+
+
+def _is_final(chunk: StreamChunk) -> bool:
+    return chunk.is_final or chunk.stop_reason is not None
+
+
+def _text_of(chunk: StreamChunk) -> str:
+    return chunk.content
+
+

@@ -1,0 +1,286 @@
+"""HTTPProvider: any vendor of the catalog. The one file that sends requests to LLM APIs.
+
+One attempt: ask the wire for bytes, send them, give the answer's bytes back to the wire. Retries,
+breaker and deadlines are the guard's (`base.py`); what bytes mean is the wire's. Connections live in
+`transport.py`.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from victor.config.api_keys import get_api_key, missing_key_message
+from victor.config.catalog import Vendor
+from victor.errors import (
+    ConfigError,
+    ProviderAuthError,
+    ProviderInvalidResponseError,
+)
+from victor.providers.base import BaseProvider
+from victor.providers.failures import error_from_response, looks_like_html
+from victor.providers.request import ChatRequest, Endpoint, HTTPCall, Wire
+from victor.providers.sse import SSEError
+from victor.providers.transport import Transport
+from victor.providers.wires.openai_chat.encode import Dialect
+from victor.providers.wires.openai_chat.wire import OpenAIChat
+from victor.tool_calling.adapter import Step, ToolCallingAdapter
+from victor.tool_calling.constrained import ConstrainedAdapter
+from victor.types import (
+    Capabilities,
+    Capability,
+    CompletionResponse,
+    Message,
+    StreamChunk,
+    ToolDefinition,
+)
+
+if TYPE_CHECKING:
+    import httpx
+
+__all__ = ["HTTPProvider"]
+
+_log = logging.getLogger(__name__)
+
+
+class HTTPProvider(BaseProvider):
+    """A provider that speaks one of victor's wires over HTTP.
+
+    Args:
+        vendor: the row of the catalog.
+        api_key: instead of the environment and the keyring.
+        base_url: instead of the vendor's own.
+        timeout: see `BaseProvider`.
+        max_retries: see `BaseProvider`.
+        use_circuit_breaker: see `BaseProvider`.
+        **kwargs: see `BaseProvider`.
+
+    Raises:
+        ConfigError: the vendor has no address of its own and none was given, or it is not http(s).
+    """
+
+    def __init__(
+        self,
+        vendor: Vendor,
+        api_key: str | None = None,
+        base_url: str | None = None,
+        timeout: float = 60,
+        max_retries: int = 3,
+        use_circuit_breaker: bool = True,  # noqa: FBT001, FBT002 - as in BaseProvider
+        **kwargs: Any,
+    ) -> None:
+        self.vendor = vendor
+        super().__init__(
+            api_key=get_api_key(vendor.name, api_key),
+            base_url=_checked_url(vendor, base_url),
+            timeout=timeout,
+            max_retries=max_retries,
+            use_circuit_breaker=use_circuit_breaker,
+            **kwargs,
+        )
+        self.default_model = vendor.default_model
+        if vendor.needs_key and not self.api_key:
+            _log.warning("%s", missing_key_message(vendor.name))
+        self._wire: Wire = OpenAIChat(
+            vendor.name,
+            Dialect(
+                stream_options=vendor.stream_options,
+                max_tokens_name=vendor.max_tokens_name,
+                no_sampling=vendor.no_sampling,
+            ),
+        )
+        self._adapter: ToolCallingAdapter | None = (
+            ConstrainedAdapter() if vendor.tool_mode == "constrained" else None
+        )
+        self._transport = Transport(vendor.name)
+
+    @property
+    def name(self) -> str:
+        return self.vendor.name
+
+    def supports_tools(self) -> bool:
+        return True
+
+    def supports_streaming(self) -> bool:
+        return True
+
+    async def discover_capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - per vendor
+        return Capabilities(
+            supported=frozenset({Capability.STREAMING, Capability.TOOLS, Capability.JSON_SCHEMA}),
+            tool_mode=self.vendor.tool_mode,
+            source="data",
+        )
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        model: str,
+        temperature: float | None = 0.7,
+        max_tokens: int | None = 4096,
+        tools: Sequence[ToolDefinition] | None = None,
+        **kwargs: Any,
+    ) -> CompletionResponse:
+        adapter = self._adapter if tools else None
+        step = None if adapter is None else adapter.prepare(messages, tools or ())
+        request = _request(step, messages, model, temperature, max_tokens, tools, kwargs)
+        body = await self._fetch(self._wire.encode(request), model)
+        response = self._wire.decode(body, model=model)
+        if adapter is None or step is None or not step.offers_tools:
+            return response
+        return adapter.parse_tool_calls(response)
+
+    async def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        model: str,
+        temperature: float | None = 0.7,
+        max_tokens: int | None = 4096,
+        tools: Sequence[ToolDefinition] | None = None,
+        **kwargs: Any,
+    ) -> AsyncIterator[StreamChunk]:
+        adapter = self._adapter if tools else None
+        step = None if adapter is None else adapter.prepare(messages, tools or ())
+        request = _request(step, messages, model, temperature, max_tokens, tools, kwargs)
+        chunks = self._events(self._wire.encode(replace(request, stream=True)), model)
+        if adapter is not None and step is not None and step.offers_tools:
+            chunks = adapter.parse_stream(chunks)
+        async for chunk in chunks:
+            yield chunk
+
+    async def list_models(self) -> list[str]:
+        """Ask the endpoint which models it serves; also the cheapest proof that a key works.
+
+        Raises:
+            ProviderError: the endpoint refused or did not answer.
+        """
+
+        async def once() -> list[str]:
+            body = await self._read(await self._send("GET", "/models", b"", {}, None), None)
+            from pydantic_core import from_json
+
+            try:
+                rows = from_json(body).get("data") or []
+                return [row["id"] for row in rows]
+            except (ValueError, AttributeError, KeyError, TypeError):
+                raise self._not_the_api(body, None) from None
+
+        return list(await self._execute_with_circuit_breaker(once))
+
+    async def close(self) -> None:
+        await self._transport.close()
+
+    # ------------------------------------------------------------------ one attempt
+
+    async def _endpoint(self) -> Endpoint:
+        """Return where to send, checked for a key. Overridden where the address is not fixed."""
+        if self.vendor.needs_key and not self.api_key:
+            raise ProviderAuthError(missing_key_message(self.name), provider=self.name)
+        return Endpoint(self.base_url or "", self.api_key)
+
+    async def _send(
+        self, method: str, path: str, body: bytes, headers: dict[str, str], model: str | None
+    ) -> httpx.Response:
+        """Send a request; return the answer with its body unread, or raise for an error status."""
+        endpoint = await self._endpoint()
+        if endpoint.api_key:
+            headers["authorization"] = f"Bearer {endpoint.api_key}"
+        response = await self._transport.send(method, endpoint.base_url + path, body, headers)
+        if response.status_code // 100 == 2:
+            return response
+        error_body = await self._transport.read_error(response)
+        raise error_from_response(
+            response.status_code,
+            response.headers,
+            error_body,
+            provider=self.name,
+            model=model,
+            host=response.url.host,
+        )
+
+    async def _read(self, response: httpx.Response, model: str | None) -> bytes:
+        body = await self._transport.read(response)
+        if looks_like_html(body):
+            raise self._not_the_api(body, model)
+        return body
+
+    async def _fetch(self, call: HTTPCall, model: str) -> bytes:
+        headers = {"content-type": "application/json", **call.headers}
+        return await self._read(await self._send("POST", call.path, call.body, headers, model), model)
+
+    async def _events(self, call: HTTPCall, model: str) -> AsyncGenerator[StreamChunk, None]:
+        headers = {
+            "content-type": "application/json",
+            "accept": "text/event-stream",
+            **call.headers,
+        }
+        response = await self._send("POST", call.path, call.body, headers, model)
+        splitter, decoder = self._wire.splitter(), self._wire.stream_decoder(model=model)
+        head = b""
+        blocks = self._transport.blocks(response)
+        try:
+            feed, split = decoder.feed, splitter.feed
+            async for block in blocks:
+                if not head:
+                    head = block[:256]
+                for data in split(block):
+                    if decoder.done:
+                        break
+                    chunk = feed(data)
+                    if chunk is not None:
+                        yield chunk
+                if decoder.done:
+                    break
+            for data in () if decoder.done else splitter.close():
+                chunk = feed(data)
+                if chunk is not None:
+                    yield chunk
+            if looks_like_html(head):
+                raise self._not_the_api(head, model)
+            yield decoder.finish()
+            await self._transport.drain(blocks)
+        except SSEError as error:
+            raise ProviderInvalidResponseError(
+                f"{self.name} sent something that is not an event stream: {error}",
+                provider=self.name,
+                model=model,
+            ) from error
+        finally:
+            await blocks.aclose()
+            await self._transport.release(response)
+
+    def _not_the_api(self, body: bytes, model: str | None) -> ProviderInvalidResponseError:
+        what = "a web page" if looks_like_html(body) else "something else"
+        return ProviderInvalidResponseError(
+            f"{self.base_url} answered with {what}, not with {self.name}'s API; is base_url right?",
+            provider=self.name,
+            model=model,
+        )
+
+
+def _checked_url(vendor: Vendor, base_url: str | None) -> str | None:
+    url = (base_url or vendor.base_url or "").rstrip("/")
+    if not url:
+        raise ConfigError(f"{vendor.name} has no address of its own: pass base_url (--base-url URL)")
+    if not url.startswith(("http://", "https://")):
+        raise ConfigError(f"base_url must start with http:// or https://, and is {url!r}")
+    return url
+
+
+def _request(
+    step: Step | None,
+    messages: Sequence[Message],
+    model: str,
+    temperature: float | None,
+    max_tokens: int | None,
+    tools: Sequence[ToolDefinition] | None,
+    options: dict[str, Any],
+) -> ChatRequest:
+    if step is None:
+        return ChatRequest(messages, model, temperature, max_tokens, tools, options=options)
+    return ChatRequest(
+        step.messages, model, temperature, max_tokens, options=options | step.options
+    )

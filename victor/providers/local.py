@@ -1,0 +1,97 @@
+"""The embedded model as a provider: the OpenAI chat wire over a child process of our own.
+
+Knows how to pick weights and to give a small model tools; what the child is and how it lives is
+`victor.local`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from typing import Any
+
+from victor.config.catalog import Vendor
+from victor.errors import ConfigError
+from victor.local.process import LocalServer
+from victor.local.weights import find_weights
+from victor.providers.http import HTTPProvider
+from victor.providers.request import Endpoint, HTTPCall
+from victor.tool_calling.constrained import ConstrainedAdapter
+from victor.types import Capabilities, Capability, StreamChunk
+
+__all__ = ["LocalProvider"]
+
+_ROW = Vendor("local", "http://127.0.0.1", needs_key=False, tool_mode="constrained")
+_TINY_BYTES = 1_000_000_000
+"""Weights below this are of a model that repeats its calls: it gets one step, then it answers."""
+
+
+class LocalProvider(HTTPProvider):
+    """The embedded model: started with the first call, gone with this process.
+
+    Args:
+        model_path: a GGUF file or a name of `victor models`; None takes VICTOR_LOCAL_MODEL or the
+            default model.
+        context_window: tokens of prompt and answer together.
+        timeout: seconds for one try; a prompt is read at about 200 tokens per second.
+        max_retries: see `BaseProvider`. A child that crashed is started again by a retry; one
+            that keeps crashing opens the circuit breaker and is left alone for a while.
+        **kwargs: see `BaseProvider`.
+
+    Raises:
+        WeightsMissingError: the weights have not been downloaded; its `command` does that.
+        ConfigError: there is no such model.
+    """
+
+    def __init__(
+        self,
+        model_path: str | None = None,
+        *,
+        context_window: int = 4096,
+        timeout: float = 300,
+        max_retries: int = 2,
+        **kwargs: Any,
+    ) -> None:
+        kwargs.pop("api_key", None)
+        if kwargs.pop("base_url", None):
+            raise ConfigError(
+                "the embedded model has no base_url; for a server that runs already use the "
+                "provider llamacpp, ollama, lmstudio, vllm or openai-compatible"
+            )
+        super().__init__(
+            _ROW, api_key="unused", timeout=timeout, max_retries=max_retries, **kwargs
+        )
+        self._weights = find_weights(model_path)
+        self._window = context_window
+        self._server = LocalServer(self._weights, context_window=context_window)
+        self.default_model = self._weights.stem
+        self._adapter = ConstrainedAdapter(chain=self._weights.stat().st_size >= _TINY_BYTES)
+
+    async def discover_capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - there is one
+        return Capabilities(
+            supported=frozenset({Capability.STREAMING, Capability.TOOLS, Capability.JSON_SCHEMA}),
+            context_window=self._window,
+            tool_mode="constrained",
+            source="data",
+        )
+
+    async def close(self) -> None:
+        await super().close()
+        await self._server.stop()
+
+    @property
+    def server(self) -> LocalServer:
+        """The child process and its life."""
+        return self._server
+
+    async def _endpoint(self) -> Endpoint:
+        running = await self._server.ensure()
+        return Endpoint(running.base_url, running.api_key)
+
+    async def _fetch(self, call: HTTPCall, model: str) -> bytes:
+        async with self._server.use():
+            return await super()._fetch(call, model)
+
+    async def _events(self, call: HTTPCall, model: str) -> AsyncGenerator[StreamChunk, None]:
+        async with self._server.use():
+            async for chunk in super()._events(call, model):
+                yield chunk

@@ -1,0 +1,133 @@
+"""From a name to a provider: the catalog's vendors, the embedded model, and what others register.
+
+Third parties register a class with `register_provider`, or ship it in the entry-point group
+`victor.providers`. Knows nothing about how any provider works.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable
+from functools import cache
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar, cast, overload
+
+from victor.config.settings import Settings, load_settings
+from victor.errors import ConfigError, UnknownProviderError
+from victor.providers.base import BaseProvider
+
+__all__ = ["ENTRY_POINTS", "create_provider", "list_providers", "register_provider"]
+
+ENTRY_POINTS = "victor.providers"
+"""Entry-point group of packages that bring providers: `name = "package.module:Class"`."""
+
+_Class = TypeVar("_Class", bound=type[BaseProvider])
+
+
+@cache
+def _registered() -> dict[str, type[BaseProvider]]:
+    return {}
+
+
+@overload
+def register_provider(name: str, provider: _Class, *, replace: bool = ...) -> _Class: ...
+
+
+@overload
+def register_provider(
+    name: str, provider: None = ..., *, replace: bool = ...
+) -> Callable[[_Class], _Class]: ...
+
+
+def register_provider(
+    name: str, provider: _Class | None = None, *, replace: bool = False
+) -> _Class | Callable[[_Class], _Class]:
+    """Make a provider class known under a name; also a decorator, `@register_provider("mine")`.
+
+    Args:
+        name: what `create_provider` and `--provider` take.
+        provider: the class.
+        replace: allow a name that is taken, a built-in one included.
+
+    Raises:
+        ConfigError: the name is taken, or the class is not a `BaseProvider`.
+    """
+
+    def register(found: _Class) -> _Class:
+        if not (isinstance(found, type) and issubclass(found, BaseProvider)):
+            raise ConfigError(f"{found!r} is not a subclass of BaseProvider")
+        if not replace and name in list_providers():
+            raise ConfigError(f"the name {name!r} is taken; pass replace=True to take it over")
+        _registered()[name] = found
+        return found
+
+    return register if provider is None else register(provider)
+
+
+def list_providers() -> list[str]:
+    """Return every name that `create_provider` takes, sorted."""
+    names = {"local", *load_settings().vendors(), *_registered(), *_entry_points()}
+    return sorted(names)
+
+
+def create_provider(name: str, **options: Any) -> BaseProvider:
+    """Make a provider by its name.
+
+    What the user's settings file says about it is the default for what is not passed.
+
+    Args:
+        name: such as `"openai"`, `"local"`, or a registered name.
+        **options: go to the provider; built-in ones take `api_key`, `base_url`, `timeout`,
+            `max_retries`, `use_circuit_breaker`, `retry_delay` and `retry_backoff`.
+
+    Raises:
+        UnknownProviderError: no such name; the message lists near ones.
+        ConfigError: the settings or the options are wrong.
+        WeightsMissingError: the embedded model has not been downloaded.
+    """
+    registered = _registered().get(name)
+    if registered is not None:
+        return registered(**options)
+    settings = load_settings()
+    options = _with_settings(name, options, settings)
+    if name == "local":
+        from victor.providers.local import LocalProvider
+
+        return LocalProvider(**options)
+    vendor = settings.vendors().get(name)
+    if vendor is not None:
+        from victor.providers.http import HTTPProvider
+
+        return HTTPProvider(vendor, **options)
+    entry = _entry_points().get(name)
+    if entry is not None:
+        return _load(entry)(**options)
+    near = difflib.get_close_matches(name, list_providers(), n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else "see `victor providers`."
+    raise UnknownProviderError(f"no provider is called {name!r}: {hint}")
+
+
+def _with_settings(name: str, options: dict[str, Any], settings: Settings) -> dict[str, Any]:
+    own = settings.providers.get(name)
+    if own is None:
+        return options
+    defaults = {"timeout": own.timeout, "max_retries": own.max_retries}
+    return {key: value for key, value in defaults.items() if value is not None} | options
+
+
+@cache
+def _entry_points() -> dict[str, EntryPoint]:
+    return {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+
+def _load(entry: EntryPoint) -> type[BaseProvider]:
+    try:
+        found = entry.load()
+    except Exception as error:  # noqa: BLE001 - another package's import may fail in any way
+        raise ConfigError(
+            f"the provider {entry.name!r} ({entry.value}) cannot be loaded: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+    if not (isinstance(found, type) and issubclass(found, BaseProvider)):
+        raise ConfigError(f"the provider {entry.name!r} ({entry.value}) is not a BaseProvider")
+    return cast("type[BaseProvider]", found)

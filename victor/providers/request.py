@@ -1,0 +1,106 @@
+"""What a provider asks of a wire, and what a wire asks of HTTP. Plain values, no behaviour.
+
+Knows nothing about sockets or about any one protocol.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from victor.types import CompletionResponse, Message, StreamChunk, ToolDefinition
+
+__all__ = ["RESERVED_OPTIONS", "ChatRequest", "Endpoint", "HTTPCall", "StreamDecoder", "Wire"]
+
+RESERVED_OPTIONS = frozenset({"api_key", "messages", "model", "stream"})
+"""Options that never reach a request body: they are victor's to set."""
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where a request goes, and with which key."""
+
+    base_url: str
+    """Without a trailing slash."""
+    api_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ChatRequest:
+    """One request to a model, before any protocol is chosen."""
+
+    messages: Sequence[Message]
+    model: str
+    temperature: float | None = None
+    max_tokens: int | None = None
+    tools: Sequence[ToolDefinition] | None = None
+    stream: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+    """Everything else the caller passed; goes into the body as it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class HTTPCall:
+    """One POST, encoded."""
+
+    path: str
+    """Joined to the base URL; starts with a slash."""
+    body: bytes
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+class StreamDecoder(Protocol):
+    """Turns the events of one stream into chunks."""
+
+    @property
+    def done(self) -> bool:
+        """Whether the protocol's own last event was seen; what follows is not read as events."""
+
+    def feed(self, data: bytes) -> StreamChunk | None:
+        """Take one event's data; return the chunk it makes, if any.
+
+        Raises:
+            ProviderError: the event is an error, or is not this protocol.
+        """
+
+    def finish(self) -> StreamChunk:
+        """Return the final chunk, once the stream has ended.
+
+        Raises:
+            ProviderError: the stream ended before the answer did, or the answer is empty.
+        """
+
+
+class Wire(Protocol):
+    """One protocol, without any I/O."""
+
+    @property
+    def name(self) -> str:
+        """The key of this wire in `Message.provider_state`."""
+
+    def encode(self, request: ChatRequest) -> HTTPCall:
+        """Write a request."""
+
+    def decode(self, body: bytes, *, model: str) -> CompletionResponse:
+        """Read a whole answer.
+
+        Raises:
+            ProviderError: it is an error, is empty, or is not this protocol.
+        """
+
+    def stream_decoder(self, *, model: str) -> StreamDecoder:
+        """Return a reader for one stream."""
+
+    def splitter(self) -> Splitter:
+        """Return the splitter of bytes into events: an object with `feed` and `close`."""
+
+
+class Splitter(Protocol):
+    """Cuts a byte stream into events."""
+
+    def feed(self, chunk: bytes) -> Iterator[bytes]:
+        """Take bytes; yield whole events."""
+
+    def close(self) -> Iterator[bytes]:
+        """Yield what the end of the stream completes."""

@@ -1,0 +1,209 @@
+"""HTTP connections to one vendor, over httpx: send, read within bounds, name what broke.
+
+One pool per event loop, made on first use. Never follows redirects, asks for uncompressed answers
+and caps what it reads. Knows nothing about keys, models or protocols. Deadlines are the guard's: it
+cancels, whatever is being waited for.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import functools
+import socket
+import ssl
+from collections.abc import AsyncGenerator, AsyncIterator
+
+import httpx
+
+from victor.errors import (
+    ProviderConnectionError,
+    ProviderError,
+    ProviderInvalidRequestError,
+    ProviderInvalidResponseError,
+    ProviderTimeoutError,
+    ProviderTLSError,
+)
+
+__all__ = ["Transport"]
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_ERROR_BYTES = 1024 * 1024
+CONNECT_TIMEOUT_S = 15.0
+_DRAIN_S = 0.25
+_DRAIN_BLOCKS = 64
+# Deadlines per read cost a cancel scope each and let a drip through; the guard's cover every phase.
+_TIMEOUT = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+_LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=20, keepalive_expiry=60)
+
+
+@functools.cache
+def _trusted() -> ssl.SSLContext:
+    # Loading the certificates takes 15 ms: once per process.
+    return httpx.create_ssl_context()
+
+
+@functools.cache
+def _trusting_nobody() -> ssl.SSLContext:
+    # For addresses that start with http://, where no certificate will ever be looked at.
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+class Transport:
+    """The connections of one provider.
+
+    Args:
+        provider: its name, for error messages.
+    """
+
+    def __init__(self, provider: str) -> None:
+        self._provider = provider
+        self._client: httpx.AsyncClient | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _client_for(self, url: str) -> httpx.AsyncClient:
+        loop = asyncio.get_running_loop()
+        if self._client is None or self._loop is not loop:
+            # Connections belong to the loop they were made on; those of a loop that is gone are
+            # left to the garbage collector, as nothing can be awaited on it.
+            context = _trusting_nobody() if url.startswith("http://") else _trusted()
+            self._client = httpx.AsyncClient(
+                verify=context,
+                timeout=_TIMEOUT,
+                limits=_LIMITS,
+                follow_redirects=False,
+                headers={"accept-encoding": "identity", "user-agent": "victor"},
+            )
+            self._loop = loop
+        return self._client
+
+    async def send(
+        self, method: str, url: str, body: bytes, headers: dict[str, str]
+    ) -> httpx.Response:
+        """Send a request and return the answer once its headers are there.
+
+        Raises:
+            ProviderError: no answer; the type and the message name the phase and the host.
+        """
+        client = self._client_for(url)
+        try:
+            request = client.build_request(method, _url(url), content=body, headers=headers)
+            return await client.send(request, stream=True, auth=None)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+            raise self._named(error, url, "waiting for an answer") from error
+
+    async def read(self, response: httpx.Response) -> bytes:
+        """Read a whole body, up to `MAX_BODY_BYTES`."""
+        return await self._read(response, MAX_BODY_BYTES)
+
+    async def read_error(self, response: httpx.Response) -> bytes:
+        """Read the body of an error, as far as it can be had."""
+        try:
+            return await self._read(response, MAX_ERROR_BYTES)
+        except ProviderError:
+            return b""  # the status says enough
+
+    async def _read(self, response: httpx.Response, limit: int) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async for block in self.blocks(response):
+                size += len(block)
+                if size > limit:
+                    raise ProviderInvalidResponseError(
+                        f"the answer of {response.url.host} is longer than {limit:,} bytes",
+                        provider=self._provider,
+                    )
+                parts.append(block)
+        finally:
+            await response.aclose()
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    async def blocks(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
+        """Yield a body as it arrives."""
+        plain = response.headers.get("content-encoding", "identity") == "identity"
+        try:
+            # Asked for as it is; a proxy may compress all the same.
+            async for block in response.aiter_raw() if plain else response.aiter_bytes():
+                yield block
+        except httpx.HTTPError as error:
+            raise self._named(error, str(response.url), "reading the answer") from error
+
+    async def drain(self, blocks: AsyncIterator[bytes]) -> None:
+        """Read what follows a stream's last event, so that the connection can be used again."""
+        try:
+            async with asyncio.timeout(_DRAIN_S):
+                left = _DRAIN_BLOCKS
+                async for _ in blocks:
+                    left -= 1
+                    if not left:
+                        return
+        except (TimeoutError, ProviderError):
+            return  # the connection is closed instead of kept; nothing else is lost
+
+    async def release(self, response: httpx.Response) -> None:
+        """Give a connection back, or close it if its body was not read to the end."""
+        await response.aclose()
+
+    async def close(self) -> None:
+        """Close all connections of this loop."""
+        client, self._client = self._client, None
+        if client is not None and self._loop is asyncio.get_running_loop():
+            await client.aclose()
+
+    def _named(self, error: BaseException, url: str, phase: str) -> ProviderError:
+        host = _url(url).netloc.decode("ascii", "replace")
+        about = str(error) or type(error).__name__
+        kind, text = _kind(error, host, phase, about)
+        return kind(text, provider=self._provider, raw_error=error)
+
+
+def _kind(
+    error: BaseException, host: str, phase: str, about: str
+) -> tuple[type[ProviderError], str]:
+    cause = _system_cause(error)
+    match error:
+        case httpx.ConnectTimeout():
+            return ProviderTimeoutError, f"{host} did not accept a connection in {CONNECT_TIMEOUT_S:g} s"
+        case httpx.TimeoutException():
+            return ProviderTimeoutError, f"{host} took too long while {phase}"
+        case httpx.ProxyError():
+            return ProviderConnectionError, f"the proxy refused to connect to {host}: {about}"
+        case httpx.ConnectError() if isinstance(cause, ssl.SSLError):
+            return ProviderTLSError, f"the certificate of {host} is not trusted, or it is no TLS: {about}"
+        case httpx.ConnectError() if isinstance(cause, socket.gaierror):
+            return ProviderConnectionError, f"the name {host} does not resolve; is this machine online?"
+        case httpx.ConnectError():
+            return ProviderConnectionError, f"cannot connect to {host}: {_reason(cause, about)}"
+        case httpx.DecodingError():
+            return ProviderInvalidResponseError, f"{host} sent a damaged compressed body: {about}"
+        case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.LocalProtocolError():
+            return ProviderInvalidRequestError, f"cannot send this request to {host}: {about}"
+        case _:
+            return ProviderConnectionError, f"{host} broke the connection while {phase}: {about}"
+
+
+def _reason(cause: OSError | None, about: str) -> str:
+    if cause is not None and cause.errno == errno.ECONNREFUSED:
+        return "connection refused; is the server running?"
+    return about
+
+
+def _system_cause(error: BaseException) -> OSError | None:
+    """Return the operating system's error underneath, past the layers that wrap it."""
+    seen = 0
+    link: BaseException | None = error
+    while link is not None and seen < 10:
+        if isinstance(link, OSError) and (link.errno is not None or isinstance(link, ssl.SSLError)):
+            return link
+        if isinstance(link, ExceptionGroup) and link.exceptions:
+            link = link.exceptions[0]
+        else:
+            link = link.__cause__ or link.__context__
+        seen += 1
+    return None
+
+
+@functools.lru_cache(maxsize=256)
+def _url(url: str) -> httpx.URL:
+    return httpx.URL(url)

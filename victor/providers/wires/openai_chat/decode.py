@@ -1,0 +1,379 @@
+"""OpenAI chat completions, the answer: one JSON body, or the events of a stream.
+
+Spec: https://platform.openai.com/docs/api-reference/chat/object and .../chat/streaming
+Reads what servers of this protocol really send, not only what the specification allows. Knows
+nothing about HTTP, keys or retries; of several choices only the first is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NoReturn
+
+from pydantic_core import from_json, to_json
+
+from victor.errors import (
+    ContentFilterError,
+    ProviderConnectionError,
+    ProviderError,
+    ProviderInvalidResponseError,
+)
+from victor.providers.failures import error_from_body, looks_like_html
+from victor.types import (
+    CompletionResponse,
+    JsonObject,
+    StreamChunk,
+    ToolCall,
+    Usage,
+    parse_arguments,
+)
+
+__all__ = ["ChatStream", "decode"]
+
+_STOPS: Mapping[str, str] = {
+    "stop": "stop",
+    "eos": "stop",
+    "end_turn": "stop",
+    "stop_sequence": "stop",
+    "tool_calls": "tool_calls",
+    "tool_use": "tool_calls",
+    "function_call": "tool_calls",
+    "length": "length",
+    "max_tokens": "length",
+    "max_output": "length",
+    "model_length": "length",
+    "content_filter": "content_filter",
+    "error": "error",
+}
+_STAY = frozenset({"length", "content_filter", "error"})
+_DONE = b"[DONE]"
+
+
+def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
+    """Read a whole answer.
+
+    Raises:
+        ProviderInvalidResponseError: the body is not this protocol's, or the answer is empty.
+        ContentFilterError: the answer was filtered before any text came.
+        ProviderError: the body is an error object; its type says which.
+    """
+    value = _parse(body, provider, model)
+    if value.get("error"):
+        raise error_from_body(value, provider=provider, model=model)
+    choices = value.get("choices")
+    if not isinstance(choices, list):
+        raise _not_ours(f"has no choices: {body[:200]!r}", provider, model)
+    choice = _first(choices)
+    message = choice.get("message") if isinstance(choice.get("message"), Mapping) else {}
+    answer = _Answer(provider, model)
+    answer.add_delta(message)
+    answer.raw_stop = choice.get("finish_reason") or None
+    answer.usage = _usage(value)
+    answer.model = value.get("model") or model
+    final = answer.final(complete=True)
+    return CompletionResponse.model_construct(
+        content="".join(answer.content),
+        role="assistant",
+        tool_calls=final.tool_calls,
+        stop_reason=final.stop_reason,
+        usage=final.usage,
+        model=final.model,
+        reasoning="".join(answer.reasoning) or None,
+        provider_state=final.provider_state,
+        raw_response=value,
+        attempts=(),
+    )
+
+
+class ChatStream:
+    """Reads the events of one stream; see `StreamDecoder`."""
+
+    __slots__ = ("_answer", "done")
+
+    def __init__(self, *, provider: str, model: str) -> None:
+        self._answer = _Answer(provider, model)
+        self.done = False
+
+    def feed(self, data: bytes) -> StreamChunk | None:
+        """Take the data of one event; return the chunk it makes, if any."""
+        if data.startswith(_DONE) and data.strip() == _DONE:
+            self.done = True
+            return None
+        try:
+            value = from_json(data, cache_strings="keys")
+            delta = value["choices"][0]["delta"]
+            # The path of nearly every event: one choice, some text, nothing else.
+            text = delta["content"]
+            if text.__class__ is str and text and len(delta) == 1 and not value.get("error"):
+                choice = value["choices"][0]
+                if not choice.get("finish_reason") and not choice.get("index"):
+                    if value.get("usage"):
+                        self._answer.usage = _usage(value)
+                    self._answer.has_text = True
+                    return StreamChunk(text)
+        except (ValueError, KeyError, IndexError, TypeError):
+            value = _parse(data, self._answer.provider, self._answer.asked)
+        return self._slowly(value)
+
+    def _slowly(self, value: JsonObject) -> StreamChunk | None:
+        answer = self._answer
+        if value.get("error"):
+            raise error_from_body(
+                value, provider=answer.provider, model=answer.asked, where="in the stream"
+            )
+        if "choices" not in value and ("detail" in value or value.get("object") == "error"):
+            raise error_from_body(
+                value, provider=answer.provider, model=answer.asked, where="in the stream"
+            )
+        usage = _usage(value)
+        if usage is not None:
+            answer.usage = usage  # cumulative where repeated: the last one counts
+        if value.get("model"):
+            answer.model = value["model"]
+        choices = value.get("choices")
+        choice = _first(choices) if isinstance(choices, list) else {}
+        if choice.get("index"):
+            return None
+        if choice.get("finish_reason"):
+            answer.raw_stop = choice["finish_reason"]
+        delta = choice.get("delta")
+        if not isinstance(delta, Mapping):
+            return None
+        return answer.add_delta(delta)
+
+    def finish(self) -> StreamChunk:
+        """Return the final chunk, once the stream has ended."""
+        return self._answer.final(complete=self.done)
+
+
+class _Answer:
+    """What has arrived of one answer."""
+
+    def __init__(self, provider: str, model: str) -> None:
+        self.provider = provider
+        self.asked = model
+        self.model: str = model
+        self.content: list[str] = []
+        self.reasoning: list[str] = []
+        self.has_text = False
+        self.refused = False
+        self.details: list[Any] = []
+        self.raw_stop: Any = None
+        self.usage: Usage | None = None
+        self.calls = _Calls()
+
+    def add_delta(self, delta: Mapping[str, Any]) -> StreamChunk | None:
+        """Add a delta, or the message of a whole answer, and return what it adds as a chunk."""
+        text, thought = _texts(delta.get("content"))
+        refusal = delta.get("refusal")
+        if isinstance(refusal, str) and refusal:
+            text += refusal
+            self.refused = True
+        for key in ("reasoning_content", "reasoning"):
+            if isinstance(delta.get(key), str) and delta[key]:
+                thought += delta[key]
+                break
+        if isinstance(delta.get("reasoning_details"), list):
+            self.details += delta["reasoning_details"]
+            if not thought:
+                thought = "".join(_detail_text(item) for item in delta["reasoning_details"])
+        fragment = self.calls.add(delta)
+        if text:
+            self.content.append(text)
+            self.has_text = True
+        if thought:
+            self.reasoning.append(thought)
+        if text or thought or fragment:
+            return StreamChunk(text, thought, tool_call_delta=fragment)
+        return None
+
+    def final(self, *, complete: bool) -> StreamChunk:
+        """Return the final chunk, or raise for an answer that is cut off, filtered or empty."""
+        if self.raw_stop is None and not complete:
+            raise ProviderConnectionError(
+                f"the stream of {self.provider} ended before the answer did",
+                provider=self.provider,
+                model=self.asked,
+            )
+        calls = self.calls.whole()
+        stop = "content_filter" if self.refused else self._stop(bool(calls))
+        if not calls and not self.has_text and stop != "length":
+            self._raise_empty(stop)
+        return StreamChunk(
+            tool_calls=calls or None,
+            stop_reason=stop,
+            usage=self.usage,
+            is_final=True,
+            provider_state={"openai-chat": {"reasoning_details": self.details}}
+            if self.details
+            else None,
+            model=self.model,
+        )
+
+    def _stop(self, has_calls: bool) -> str:  # noqa: FBT001 - private, one caller
+        raw = self.raw_stop
+        stop = _STOPS.get(raw.lower(), "other") if isinstance(raw, str) else "stop"
+        return "tool_calls" if has_calls and stop not in _STAY else stop
+
+    def _raise_empty(self, stop: str) -> NoReturn:
+        if stop == "content_filter":
+            raise ContentFilterError(
+                f"{self.provider} filtered the answer before any text came",
+                provider=self.provider,
+                model=self.asked,
+            )
+        kind = ProviderError if stop == "error" else ProviderInvalidResponseError
+        raise kind(
+            f"{self.provider} answered with neither text nor tool calls"
+            f" (finish_reason {self.raw_stop!r})",
+            provider=self.provider,
+            model=self.asked,
+        )
+
+
+class _Calls:
+    """Puts tool calls together from fragments, by index, else by id, else by order."""
+
+    def __init__(self) -> None:
+        self._calls: list[JsonObject] = []
+        self._by_index: dict[Any, JsonObject] = {}
+
+    def add(self, delta: Mapping[str, Any]) -> str:
+        """Take the calls of a delta; return the text of their arguments."""
+        fragments = delta.get("tool_calls")
+        if not isinstance(fragments, list):
+            legacy = delta.get("function_call")
+            if not isinstance(legacy, Mapping):
+                return ""
+            fragments = [{"index": 0, "function": legacy}]
+        return "".join(self._add(item) for item in fragments if isinstance(item, Mapping))
+
+    def _add(self, item: Mapping[str, Any]) -> str:
+        function = item.get("function") if isinstance(item.get("function"), Mapping) else {}
+        custom = item.get("custom")
+        if isinstance(custom, Mapping) and not function.get("name"):
+            function = {"name": custom.get("name"), "arguments": {"input": custom.get("input")}}
+        name, arguments = function.get("name") or "", function.get("arguments")
+        call = self._find(item.get("index"), item.get("id") or "", name)
+        # Some hosts repeat the name on every fragment, others send it in pieces before the rest.
+        if name and name != call["name"] and not call["text"]:
+            call["name"] += name
+        if isinstance(arguments, str):
+            call["text"] += [arguments] if arguments else []
+            return arguments or name
+        if isinstance(arguments, Mapping):
+            call["text"] = [to_json(arguments).decode()]
+        return name or ("…" if arguments else "")
+
+    def _find(self, index: Any, call_id: str, name: str) -> JsonObject:
+        if index is not None:
+            call = self._by_index.get(index)
+        elif call_id:
+            call = next((one for one in self._calls if one["id"] == call_id), None)
+        else:
+            call = self._calls[-1] if self._calls and not name else None
+        if call is None or (call_id and call["id"] and call["id"] != call_id):
+            call = {"id": call_id, "name": "", "text": []}
+            self._calls.append(call)
+        if call_id:
+            call["id"] = call_id
+        if index is not None:
+            self._by_index[index] = call
+        return call
+
+    def whole(self) -> list[ToolCall]:
+        """Return every call, ids made unique; nameless ones are dropped, as nothing can run them."""
+        seen: set[str] = set()
+        calls: list[ToolCall] = []
+        for call in self._calls:
+            if not call["name"]:
+                continue
+            fields = parse_arguments("".join(call["text"]))
+            if call["id"] and call["id"] not in seen:
+                seen.add(call["id"])
+                fields["id"] = call["id"]
+            calls.append(ToolCall(name=call["name"], **fields))
+        return calls
+
+
+def _texts(content: Any) -> tuple[str, str]:
+    """Return the text and the thinking of a content field, which may be a list of parts."""
+    if isinstance(content, str):
+        return content, ""
+    if not isinstance(content, list):
+        return "", ""
+    text, thought = "", ""
+    for part in content:
+        if not isinstance(part, Mapping):
+            continue
+        if part.get("type") == "thinking":
+            inner = part.get("thinking")
+            thought += inner if isinstance(inner, str) else _texts(inner)[0]
+        elif isinstance(part.get("text"), str):
+            text += part["text"]
+    return text, thought
+
+
+def _detail_text(item: Any) -> str:
+    if not isinstance(item, Mapping):
+        return ""
+    text = item.get("text") or item.get("summary")
+    return text if isinstance(text, str) else ""
+
+
+def _usage(value: Mapping[str, Any]) -> Usage | None:
+    usage = value.get("usage")
+    if not usage and isinstance(value.get("x_groq"), Mapping):
+        usage = value["x_groq"].get("usage")
+    if not isinstance(usage, Mapping) or not usage:
+        return None
+    prompt = _mapping(usage.get("prompt_tokens_details"))
+    completion = _mapping(usage.get("completion_tokens_details"))
+    cached = _count(prompt.get("cached_tokens"))
+    if cached is None:
+        cached = _count(usage.get("prompt_cache_hit_tokens"))
+    asked, answered = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
+    total = _count(usage.get("total_tokens"))
+    if asked is not None and answered is not None and total is not None:
+        # xAI's and Gemini's completion_tokens leave out the thinking, which the total has.
+        answered = max(answered, total - asked)
+    return Usage.model_construct(
+        prompt_tokens=asked,
+        completion_tokens=answered,
+        total_tokens=total,
+        cached_tokens=cached,
+        cache_write_tokens=_count(prompt.get("cache_write_tokens")),
+        reasoning_tokens=_count(completion.get("reasoning_tokens")),
+    )
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def _count(value: Any) -> int | None:
+    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+
+
+def _first(choices: Sequence[Any]) -> Mapping[str, Any]:
+    return choices[0] if choices and isinstance(choices[0], Mapping) else {}
+
+
+def _parse(body: bytes, provider: str, model: str) -> JsonObject:
+    try:
+        value = from_json(body)
+    except ValueError as error:
+        if looks_like_html(body):
+            raise _not_ours("is a web page; is base_url right?", provider, model) from None
+        raise _not_ours(f"is not valid JSON ({error})", provider, model) from error
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        value = value[0]  # Gemini's compatible endpoint wraps errors in an array
+    if not isinstance(value, dict):
+        raise _not_ours(f"is a JSON {type(value).__name__}, not an object", provider, model)
+    return value
+
+
+def _not_ours(what: str, provider: str, model: str) -> ProviderInvalidResponseError:
+    return ProviderInvalidResponseError(
+        f"the answer of {provider} {what}", provider=provider, model=model
+    )
