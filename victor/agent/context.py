@@ -1,0 +1,100 @@
+"""The conversation an agent keeps: valid at every moment, whatever interrupts it.
+
+The one rule: every tool call of an assistant message is answered by exactly one tool message, right
+after it. Vendors answer 400 for ever to a history that breaks it. Knows nothing about providers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from victor.types import Message, ToolCall
+
+__all__ = ["Conversation"]
+
+_INTERRUPTED = "Error: interrupted before it finished; whether it had an effect is unknown."
+
+
+class Conversation:
+    """The messages so far, appended to and never rewritten.
+
+    Args:
+        messages: an earlier conversation; calls without a result get one that says so, and
+            results without a call are left out.
+        system: the system prompt, put first unless the messages begin with one.
+    """
+
+    def __init__(self, messages: Iterable[Message] = (), *, system: str | None = None) -> None:
+        self._messages: list[Message] = []
+        self._ids: set[str] = set()
+        self._open: dict[str, ToolCall] = {}
+        messages = list(messages)
+        if system and not (messages and messages[0].role == "system"):
+            self._messages.append(Message(role="system", content=system))
+        for message in messages:
+            self._adopt(message)
+        self.close_calls()
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        """All messages; do not change the list."""
+        return self._messages
+
+    def add_user(self, message: Message) -> None:
+        """Add what the user says."""
+        self.close_calls()
+        self._messages.append(message)
+
+    def add_assistant(self, message: Message) -> Message:
+        """Add the model's message and return it as kept: call ids are made unique."""
+        self.close_calls()
+        if message.tool_calls:
+            message = self._with_own_ids(message)
+            self._open = {call.id: call for call in message.tool_calls or ()}
+        self._messages.append(message)
+        return message
+
+    def add_result(self, call: ToolCall, content: str) -> None:
+        """Add the result of one open call."""
+        del self._open[call.id]
+        self._messages.append(
+            Message(role="tool", content=content, tool_call_id=call.id, name=call.name)
+        )
+
+    def close_calls(self) -> None:
+        """Answer every call that is still open as interrupted."""
+        for call in list(self._open.values()):
+            self.add_result(call, _INTERRUPTED)
+
+    def forget_since(self, length: int) -> None:
+        """Drop what came after a length; for a prompt that never got an answer."""
+        del self._messages[length:]
+        self._open = {}
+
+    def _with_own_ids(self, message: Message) -> Message:
+        calls: list[ToolCall] = []
+        for call in message.tool_calls or ():
+            name, number = call.id, 2
+            while name in self._ids:
+                # Servers that count from zero in every answer would pair results with old calls.
+                name, number = f"{call.id}_{number}", number + 1
+            self._ids.add(name)
+            calls.append(call if name == call.id else call.model_copy(update={"id": name}))
+        if calls == message.tool_calls:
+            return message
+        return message.model_copy(update={"tool_calls": calls})
+
+    def _adopt(self, message: Message) -> None:
+        match message.role:
+            case "assistant":
+                self.add_assistant(message)
+            case "tool":
+                call = self._open.get(message.tool_call_id or "")
+                if call is not None:
+                    del self._open[call.id]
+                    self._messages.append(message)
+            case _:
+                self.add_user(message)

@@ -1,0 +1,32 @@
+"""What an agent may do without asking: a mode and a tool's effect give allow, ask or deny.
+
+Knows nothing about who is asked or how. Rules on commands and paths belong here once they exist.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Literal, TypeAlias
+
+from victor.config.settings import Mode
+from victor.tools.base import Effect
+
+__all__ = ["Decision", "decide"]
+
+Decision: TypeAlias = Literal["allow", "ask", "deny"]
+
+# A program's own functions ("other") were handed over by whoever wrote the program.
+_RULES: Mapping[Mode, Mapping[Effect, Decision]] = MappingProxyType(
+    {
+        "ask": {"read": "allow", "edit": "ask", "execute": "ask", "other": "allow"},
+        "accept-edits": {"read": "allow", "edit": "allow", "execute": "ask", "other": "allow"},
+        "plan": {"read": "allow", "edit": "deny", "execute": "deny", "other": "deny"},
+        "auto": {"read": "allow", "edit": "allow", "execute": "allow", "other": "allow"},
+    }
+)
+
+
+def decide(mode: Mode, effect: Effect) -> Decision:
+    """Return whether a tool of that effect may run."""
+    return _RULES[mode][effect]
