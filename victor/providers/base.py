@@ -112,6 +112,9 @@ class BaseProvider(ABC):
     default_model: str | None = None
     """The model an `Agent` uses where none is named."""
 
+    _never_nests = False
+    """Set by providers of ours whose `stream` calls no guarded method of its own; saves a layer."""
+
     def __init__(
         self,
         api_key: str | None = None,
@@ -314,8 +317,14 @@ def _guarded_stream(
         if _inside.get() is self:
             return stream(self, *args, **kwargs)
         deadlines, on_event = _call_options(kwargs)
+
+        def attempt() -> AsyncIterator[StreamChunk]:
+            if self._never_nests:
+                return stream(self, *args, **kwargs)
+            return _marked(self, lambda: stream(self, *args, **kwargs))
+
         return self._guard.stream(
-            lambda: _marked(self, lambda: stream(self, *args, **kwargs)),
+            attempt,
             has_content=_has_content,
             is_final=_is_final,
             text_of=_text_of,

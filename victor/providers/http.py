@@ -61,6 +61,8 @@ class HTTPProvider(BaseProvider):
         ConfigError: the vendor has no address of its own and none was given, or it is not http(s).
     """
 
+    _never_nests = True
+
     def __init__(
         self,
         vendor: Vendor,
@@ -132,7 +134,7 @@ class HTTPProvider(BaseProvider):
             return response
         return adapter.parse_tool_calls(response)
 
-    async def stream(
+    def stream(
         self,
         messages: Sequence[Message],
         *,
@@ -146,10 +148,9 @@ class HTTPProvider(BaseProvider):
         step = None if adapter is None else adapter.prepare(messages, tools or ())
         request = _request(step, messages, model, temperature, max_tokens, tools, kwargs)
         chunks = self._events(self._wire.encode(replace(request, stream=True)), model)
-        if adapter is not None and step is not None and step.offers_tools:
-            chunks = adapter.parse_stream(chunks)
-        async for chunk in chunks:
-            yield chunk
+        if adapter is None or step is None or not step.offers_tools:
+            return chunks
+        return adapter.parse_stream(chunks)
 
     async def list_models(self) -> list[str]:
         """Ask the endpoint which models it serves; also the cheapest proof that a key works.

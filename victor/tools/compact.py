@@ -10,9 +10,9 @@ from __future__ import annotations
 from victor.tools.base import Tool, ToolContext, tool
 from victor.tools.files import listing, reading, text_files
 from victor.tools.paths import PathError
-from victor.tools.search import searching
+from victor.tools.passages import best_passages
 from victor.tools.text import COMPACT
-from victor.types import ToolDefinition
+from victor.types import ToolDefinition, ToolExample
 
 __all__ = ["compact_tools"]
 
@@ -21,41 +21,70 @@ _MOST_NAMES = 60
 
 
 def compact_tools() -> list[Tool]:
-    """Return list_files, read and search in their shortest form."""
+    """Return search, read and list_files in their shortest form, the most useful one first."""
     return [
-        tool(_list_files, name="list_files", effect="read", timeout_s=60),
+        _Search(_search, name="search", effect="read", timeout_s=60),
         _Read(_read, name="read", effect="read", timeout_s=60),
-        tool(_search, name="search", effect="read", timeout_s=60),
+        _List(_list_files, name="list_files", effect="read", timeout_s=60),
     ]
 
 
-def _list_files(context: ToolContext, path: str = ".") -> str:
-    """List the files of the workspace."""
-    return listing(context.workspace, path, limits=COMPACT)
+def _search(context: ToolContext, query: str) -> str:
+    """Search all files for words; returns the lines that fit best."""
+    return best_passages(context.workspace, query, hint=context.request, limits=COMPACT)
 
 
 def _read(context: ToolContext, path: str) -> str:
-    """Read a file."""
+    """Read one file."""
     return reading(context.workspace, path, limits=COMPACT, numbered=False)
 
 
-def _search(context: ToolContext, query: str) -> str:
-    """Find a text in all files."""
-    return searching(context.workspace, query, limits=COMPACT)
+def _list_files(context: ToolContext) -> str:
+    """List the names of all files."""
+    return listing(context.workspace, limits=COMPACT)
+
+
+def _example(request: str, **arguments: str) -> ToolExample:
+    return ToolExample(request=request, arguments=arguments)
+
+
+class _Search(Tool):
+    """The search tool, with requests that call for it."""
+
+    def narrow(self, context: ToolContext) -> ToolDefinition:  # noqa: ARG002 - the same for all
+        examples = (
+            _example("Who is the author of the guide?", query="author guide"),
+            _example("How long is the timeout?", query="timeout"),
+            _example("How many chairs are listed?", query="chairs"),
+            _example("In which city is the shop?", query="city shop"),
+        )
+        return self.definition.model_copy(update={"examples": examples})
+
+
+class _List(Tool):
+    """The list_files tool, with a request that calls for it."""
+
+    def narrow(self, context: ToolContext) -> ToolDefinition:  # noqa: ARG002 - the same for all
+        examples = (_example("Which files are there?"),)
+        return self.definition.model_copy(update={"examples": examples})
 
 
 class _Read(Tool):
     """The read tool, whose schema names the files there are."""
 
     def narrow(self, context: ToolContext) -> ToolDefinition:
-        try:
-            names = text_files(context.workspace, at_most=_MOST_NAMES)
-        except PathError:
-            names = None  # reading will say why
+        names = text_files(context.workspace, at_most=_MOST_NAMES)
         if not names:
             return self.definition
         parameters = self.definition.parameters
         path = {**parameters["properties"]["path"], "enum": names}
+        examples = (
+            _example(f"What does {names[0]} say?", path=names[0]),
+            _example(f"Summarise {names[-1]}", path=names[-1]),
+        )
         return self.definition.model_copy(
-            update={"parameters": {**parameters, "properties": {"path": path}}}
+            update={
+                "parameters": {**parameters, "properties": {"path": path}},
+                "examples": examples,
+            }
         )

@@ -18,7 +18,7 @@ from victor.tools.base import ToolContext, ToolError, tool
 from victor.tools.paths import PathError, open_beneath, open_file, relative, shown, walk
 from victor.tools.text import FULL, Limits, as_text, lines_of, within
 
-__all__ = ["search", "searching"]
+__all__ = ["file_text", "files_below", "search", "searching"]
 
 _LARGEST_FILE = 4 * 1024 * 1024
 """Bytes; larger files are seldom source, and are passed over with a remark."""
@@ -129,7 +129,7 @@ class _Search:
         return kept
 
     def _matches(self, matches: Callable[[str], bool], *, by_line: bool) -> Iterator[str]:
-        for name in _files(self.workspace, self.path):
+        for name in files_below(self.workspace, self.path):
             if time.monotonic() >= self.end:
                 self.ended = "stopped for lack of time"
                 return
@@ -141,19 +141,26 @@ class _Search:
                     yield f"{shown(name)}:{number}: {line.strip()}"
 
     def _text(self, name: str) -> str:
-        try:
-            with open_file(self.workspace, name) as file:
-                content = file.read(_LARGEST_FILE + 1)
-        except (PathError, OSError):
-            return ""  # it vanished, or may not be read
-        if len(content) > _LARGEST_FILE:
+        text = file_text(self.workspace, name)
+        if text is None:
             self.large += 1
-            return ""
-        decoded = as_text(content)
-        return decoded[0] if decoded else ""
+        return text or ""
 
 
-def _files(workspace: Path, path: str) -> Iterator[str]:
+def file_text(workspace: Path, name: str) -> str | None:
+    """Return the text of a file; "" where it cannot be read or is binary, None if it is too large."""
+    try:
+        with open_file(workspace, name) as file:
+            content = file.read(_LARGEST_FILE + 1)
+    except (PathError, OSError):
+        return ""  # it vanished, or may not be read
+    if len(content) > _LARGEST_FILE:
+        return None
+    decoded = as_text(content)
+    return decoded[0] if decoded else ""
+
+
+def files_below(workspace: Path, path: str) -> Iterator[str]:
     """Yield the files to search: those below a directory, or the one file named."""
     descriptor = open_beneath(workspace, path)
     is_directory = stat.S_ISDIR(os.fstat(descriptor).st_mode)
