@@ -1,0 +1,56 @@
+# The only interface: `make help` lists everything. `make run` and `make test` need nothing but
+# Python 3.11 with venv, and set up the rest themselves; a second run finds it ready, also offline.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+QUESTION ?= Which version of Python does this project need?
+DEBIAN := dbus gnome-keyring libgomp1 libsecret-tools tmux
+
+.DEFAULT_GOAL := help
+.PHONY: help run test check format model system bench clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: $(VENV)/ready model ## Set up, then ask the embedded model about this repository: QUESTION="…"
+	$(BIN)/victor run --provider local "$(QUESTION)"
+
+test: $(VENV)/ready-dev model ## Set up, then run all tests with coverage
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+check: $(VENV)/ready-dev ## Lint, check types and import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/ready-dev ## Format and fix what can be fixed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+model: $(VENV)/ready ## Download the embedded model's weights (469 MiB, once, into the user's cache)
+	@$(BIN)/victor models pull qwen2.5-coder-0.5b
+
+system: ## Install the Debian packages some tests use (they skip without them); needs root
+	@dpkg -s $(DEBIAN) >/dev/null 2>&1 || { apt-get update -q && apt-get install -y -q --no-install-recommends $(DEBIAN); }
+
+bench: $(VENV)/ready-dev ## Measure speed against a bare httpx loop (needs ../shared/bench)
+	$(BIN)/python benchmarks/run.py
+
+clean: ## Remove the environment and everything generated
+	rm -rf $(VENV) dist build .coverage* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "victor needs Python 3.11 or newer; name one with: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "Python's venv is missing; on Debian: apt-get install python3-venv" >&2; exit 1; }
+
+$(VENV)/ready: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[local]'
+	@touch $@
+
+$(VENV)/ready-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@ $(VENV)/ready
