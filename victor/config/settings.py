@@ -1,0 +1,270 @@
+"""The user's settings: one TOML file, then the environment, then defaults.
+
+Only the user's own file is ever read; a repository cannot set anything here. Knows nothing about
+keys' values (they do not belong in a file), about which provider is used, or about the terminal.
+
+Example of a whole file:
+
+    provider = "openai"
+    model = "gpt-5-mini"
+    mode = "ask"
+
+    [key_command]
+    openai = ["pass", "show", "openai"]
+
+    [providers.mylab]
+    base_url = "https://llm.mylab.example/v1"
+    default_model = "large"
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, TypeAlias, get_args
+
+from victor.config.catalog import VENDORS, Vendor
+from victor.config.checks import (
+    Check,
+    WrongSettingError,
+    by_provider,
+    checked,
+    flag,
+    integer,
+    one_of,
+    seconds,
+    table,
+    text,
+    texts,
+    url,
+)
+from victor.errors import ConfigError
+
+__all__ = [
+    "Mode",
+    "ProviderSettings",
+    "Settings",
+    "config_path",
+    "default_key_variable",
+    "load_settings",
+    "state_path",
+]
+
+Mode: TypeAlias = Literal["ask", "accept-edits", "plan", "auto"]
+"""What the agent may do without asking."""
+
+_AT_LINE = re.compile(
+    r"^(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", re.DOTALL
+)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderSettings:
+    """One `[providers.NAME]` table; None leaves the catalog's or the provider's own default."""
+
+    base_url: str | None = None
+    """Where the API is; on a new name this adds an OpenAI-compatible vendor."""
+    default_model: str | None = None
+    key_variables: tuple[str, ...] | None = None
+    """Environment variables that may hold the key; `NAME_API_KEY` for a new name."""
+    needs_key: bool | None = None
+    """Whether a missing key is worth a warning; for a new name: whether `base_url` is https."""
+    tool_mode: Literal["native", "constrained"] | None = None
+    stream_options: bool | None = None
+    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = None
+    timeout: float | None = None
+    """Seconds."""
+    max_retries: int | None = None
+    """Extra attempts after the first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """What the user has set; everything has a default."""
+
+    provider: str | None = None
+    """From the file alone: `choose_provider` weighs it against flags and the environment."""
+    model: str | None = None
+    """From the file alone, like `provider`."""
+    mode: Mode = "ask"
+    max_turns: int = 50
+    key_command: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Provider name to the program (an argument list, no shell) that prints its key."""
+    providers: Mapping[str, ProviderSettings] = field(default_factory=lambda: MappingProxyType({}))
+    path: Path | None = None
+    """The file these settings came from; None where there is none."""
+
+    def vendors(self) -> Mapping[str, Vendor]:
+        """Return the catalog with the user's changes, and their own vendors after it."""
+        rows = dict(VENDORS)
+        for name, own in self.providers.items():
+            if (row := rows.get(name)) is None:
+                if own.base_url is None:
+                    continue  # settings for "local" or for a provider that a package brings
+                row = Vendor(
+                    name,
+                    own.base_url,
+                    (default_key_variable(name),),
+                    needs_key=own.base_url.startswith("https:"),
+                    about=f"from {self.path}" if self.path else "your own",
+                )
+            rows[name] = _changed(row, own)
+        return MappingProxyType(rows)
+
+
+_ROW_FIELDS = frozenset(item.name for item in fields(Vendor))
+
+
+def _changed(row: Vendor, own: ProviderSettings) -> Vendor:
+    pairs = ((item.name, getattr(own, item.name)) for item in fields(own))
+    changes = {name: value for name, value in pairs if name in _ROW_FIELDS and value is not None}
+    return replace(row, **changes)
+
+
+def default_key_variable(name: str) -> str:
+    """Return the variable that holds the key of a provider without a catalog row."""
+    return re.sub(r"[^A-Z0-9]", "_", name.upper()) + "_API_KEY"
+
+
+def config_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Return where the settings file is, or would be.
+
+    `VICTOR_CONFIG` names the file itself; `XDG_CONFIG_HOME` the directory above
+    `victor/config.toml`; otherwise it is the platform's place for a user's settings.
+    """
+    environ = os.environ if environ is None else environ
+    if named := environ.get("VICTOR_CONFIG", "").strip():
+        return Path(named)
+    return _user_directory("config", environ) / "config.toml"
+
+
+def state_path(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the directory for what victor remembers; `XDG_STATE_HOME` is honoured."""
+    return _user_directory("state", os.environ if environ is None else environ)
+
+
+def _user_directory(kind: Literal["config", "state"], environ: Mapping[str, str]) -> Path:
+    # https://specifications.freedesktop.org/basedir-spec: a relative path is to be ignored.
+    home = Path(environ.get(f"XDG_{kind.upper()}_HOME", "").strip())
+    if home.is_absolute():
+        return home / "victor"
+    import platformdirs
+
+    if kind == "config":
+        return platformdirs.user_config_path("victor", appauthor=False)
+    return platformdirs.user_state_path("victor", appauthor=False)
+
+
+def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = None) -> Settings:
+    """Read the settings file and the environment.
+
+    The file wins over `VICTOR_MODE` and `VICTOR_MAX_TURNS`; `VICTOR_BASE_URL` is the address of
+    the provider `openai-compatible` and of no other, so that no vendor's key goes elsewhere.
+
+    Args:
+        path: the file; it has to exist. None means `config_path(environ)`, which may be missing
+            unless `VICTOR_CONFIG` named it.
+        environ: instead of `os.environ`.
+
+    Raises:
+        ConfigError: the file cannot be read, is not TOML, or says something victor cannot use;
+            also for a bad variable. The message names the place and what is expected there.
+    """
+    environ = os.environ if environ is None else environ
+    file = config_path(environ) if path is None else path
+    required = path is not None or bool(environ.get("VICTOR_CONFIG", "").strip())
+    content = _read(file, required=required)
+    written = {} if content is None else _parse(content, file)
+    try:
+        found = checked(written, _TOP, "")
+    except WrongSettingError as error:
+        raise ConfigError(f"{file}: {error}") from None
+    try:
+        _add_environment(found, environ)
+    except WrongSettingError as error:
+        raise ConfigError(f"environment variable {error}") from None
+    return Settings(**found, path=None if content is None else file)
+
+
+def _read(file: Path, *, required: bool) -> str | None:
+    try:
+        return file.read_bytes().decode("utf-8-sig")  # Windows editors like to write the mark
+    except FileNotFoundError:
+        if not required:
+            return None
+        raise ConfigError(
+            f"there is no settings file {file}: create it, or unset VICTOR_CONFIG"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(
+            f"{file}: not UTF-8 at byte {error.start}: save the file as UTF-8"
+        ) from None
+    except OSError as error:
+        raise ConfigError(f"cannot read the settings file {file}: {error.strerror}") from error
+
+
+def _parse(content: str, file: Path) -> dict[str, Any]:
+    import tomllib
+
+    try:
+        return tomllib.loads(content)
+    except (ValueError, RecursionError) as error:  # also endless integers and endless nesting
+        where, what = str(file), str(error)
+        if at := _AT_LINE.match(what):
+            where, what = f"{file}:{at['line']}:{at['column']}", at["what"]
+        elif what.endswith(" (at end of document)"):
+            lines = content.split("\n")
+            where = f"{file}:{len(lines)}:{len(lines[-1]) + 1}"
+        raise ConfigError(f"{where}: {what}; the file has to be TOML (https://toml.io)") from None
+
+
+def _provider(name: str, value: Any) -> ProviderSettings:
+    return ProviderSettings(**checked(table(name, value), _PROVIDER, name))
+
+
+_PROVIDER: Mapping[str, Check] = MappingProxyType(
+    {
+        "base_url": url,
+        "default_model": text,
+        "key_variables": texts,
+        "needs_key": flag,
+        "tool_mode": one_of("native", "constrained"),
+        "stream_options": flag,
+        "max_tokens_name": one_of("max_tokens", "max_completion_tokens"),
+        "timeout": seconds,
+        "max_retries": integer(0),
+    }
+)
+
+_TOP: Mapping[str, Check] = MappingProxyType(
+    {
+        "provider": text,
+        "model": text,
+        "mode": one_of(*get_args(Mode)),
+        "max_turns": integer(1),
+        "key_command": by_provider(texts),
+        "providers": by_provider(_provider),
+    }
+)
+
+
+def _add_environment(found: dict[str, Any], environ: Mapping[str, str]) -> None:
+    def variable(name: str) -> str:
+        return environ.get(name, "").strip()
+
+    if "mode" not in found and (mode := variable("VICTOR_MODE")):
+        found["mode"] = _TOP["mode"]("VICTOR_MODE", mode)
+    if "max_turns" not in found and (turns := variable("VICTOR_MAX_TURNS")):
+        number = int(turns) if turns.isascii() and turns.isdigit() and len(turns) < 10 else turns
+        found["max_turns"] = _TOP["max_turns"]("VICTOR_MAX_TURNS", number)
+    if address := variable("VICTOR_BASE_URL"):
+        base_url = url("VICTOR_BASE_URL", address)
+        providers: Mapping[str, ProviderSettings] = found.get("providers", {})
+        own = providers.get("openai-compatible", ProviderSettings())
+        if own.base_url is None:
+            changed = {**providers, "openai-compatible": replace(own, base_url=base_url)}
+            found["providers"] = MappingProxyType(changed)
