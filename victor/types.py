@@ -12,7 +12,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
@@ -38,6 +38,8 @@ __all__ = [
 JsonObject: TypeAlias = dict[str, Any]
 """A decoded JSON object."""
 
+_M = TypeVar("_M", bound=BaseModel)
+
 Role: TypeAlias = Literal["system", "user", "assistant", "tool"]
 
 
@@ -55,6 +57,9 @@ class Attachment(_Value):
     Exactly one of `data` and `url` is set. A URL is handed to the vendor as it is; victor never
     fetches it.
     """
+
+    # As JSON, `data` is base64: bytes in general are no text.
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     media_type: str
     """MIME type, such as `"image/png"`."""
@@ -75,8 +80,8 @@ class Attachment(_Value):
 class ToolCall(_Value):
     """A model's wish to run a tool.
 
-    Also accepts OpenAI's nesting, `{"id", "function": {"name", "arguments"}}`. Arguments that do not
-    parse are kept in `raw_arguments` with `error` set; such a call is never executed.
+    Also accepts OpenAI's nesting, `{"id", "function": {"name", "arguments"}}`. Arguments that do
+    not parse are kept in `raw_arguments` with `error` set; such a call is never executed.
     """
 
     id: str = Field(default_factory=_new_call_id)
@@ -91,15 +96,15 @@ class ToolCall(_Value):
     @model_validator(mode="before")
     @classmethod
     def _flatten(cls, value: Any) -> Any:
-        if isinstance(value, Mapping) and isinstance(value.get("function"), Mapping):
-            inner = value["function"]
-            value = {"name": inner.get("name"), "arguments": inner.get("arguments") or {}} | (
-                {"id": value["id"]} if value.get("id") else {}
-            )
-        if isinstance(value, Mapping) and isinstance(value.get("arguments"), str):
+        if not isinstance(value, Mapping):
+            return value
+        if isinstance(value.get("function"), Mapping):
+            value = {"id": value.get("id"), **value["function"]}
+        # Null and blank are how servers spell what is not there.
+        missing = {key for key in ("id", "arguments") if value.get(key) in (None, "")}
+        value = {key: item for key, item in value.items() if key not in missing}
+        if isinstance(value.get("arguments"), str):
             return {**value, **parse_arguments(value["arguments"])}
-        if isinstance(value, Mapping) and value.get("id") == "":
-            return {key: item for key, item in value.items() if key != "id"}
         return value
 
 
@@ -119,7 +124,7 @@ def parse_arguments(text: str | None) -> JsonObject:
     from pydantic_core import from_json
 
     try:
-        value = from_json(text, allow_inf_nan=False)
+        value = from_json(text.encode("utf-8", "surrogatepass"), allow_inf_nan=False)
     except ValueError as error:
         why = f"the arguments are not valid JSON: {error}"
     else:
@@ -157,7 +162,11 @@ class ToolDefinition(_Value):
 
     @classmethod
     def from_function(
-        cls, function: Callable[..., Any], *, name: str | None = None, description: str | None = None
+        cls,
+        function: Callable[..., Any],
+        *,
+        name: str | None = None,
+        description: str | None = None,
     ) -> ToolDefinition:
         """Describe a Python function: its signature is the schema, its docstring the text.
 
@@ -199,6 +208,20 @@ class Message(_Value):
     @classmethod
     def _no_null(cls, value: Any) -> Any:
         return "" if value is None else value
+
+    def __copy__(self) -> Self:
+        return _forgetting(super().__copy__())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return _forgetting(super().__deepcopy__(memo))
+
+
+def _forgetting(copied: _M) -> _M:
+    # A wire keeps what it made of a message in the message's dict. model_copy() changes the copy
+    # afterwards, so nothing that was made of the original may go along.
+    for name in copied.__dict__.keys() - type(copied).model_fields.keys():
+        del copied.__dict__[name]
+    return copied
 
 
 class Usage(_Value):
@@ -296,12 +319,10 @@ class StreamChunk:
     """Raw text of a tool call under way, as a sign of life; the final chunk has the call itself."""
 
     def __post_init__(self) -> None:
+        # Authors may pass dicts; validation returns what is a value already as it is.
         if self.tool_calls is not None:
-            self.tool_calls = [
-                call if isinstance(call, ToolCall) else ToolCall.model_validate(call)
-                for call in self.tool_calls
-            ]
-        if isinstance(self.usage, Mapping):
+            self.tool_calls = [ToolCall.model_validate(call) for call in self.tool_calls]
+        if self.usage is not None:
             self.usage = Usage.model_validate(self.usage)
 
 

@@ -1,0 +1,1 @@
+"""The agent: its loop, its events, what it may do."""

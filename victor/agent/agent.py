@@ -160,7 +160,9 @@ class Agent:
         self, prompt: str, attachments: Sequence[Attachment], *, streaming: bool
     ) -> AsyncGenerator[AgentEvent, None]:
         if self._running:
-            raise RuntimeError("this agent is running already: make another one to run side by side")
+            raise RuntimeError(
+                "this agent is running already: make another one to run side by side"
+            )
         self._running = True
         before = len(self._conversation)
         self._conversation.add_user(

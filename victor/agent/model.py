@@ -111,8 +111,9 @@ async def _until(
 ) -> AsyncGenerator[RetryScheduled, None]:
     while True:
         heard = asyncio.ensure_future(retries.get())
+        either: set[asyncio.Future[Any]] = {first, heard}
         try:
-            await asyncio.wait({first, heard}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not heard.done():
                 return
             yield heard.result()

@@ -1,7 +1,7 @@
 """From a tool call to its result: check it, ask for permission, run it.
 
-Whatever is wrong with a call comes back to the model as a result that says what to do. Knows nothing
-about models or the conversation.
+Whatever is wrong with a call comes back to the model as a result that says what to do. Knows
+nothing about models or the conversation.
 """
 
 from __future__ import annotations

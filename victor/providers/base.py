@@ -335,9 +335,7 @@ def _guarded_stream(
     return guarded
 
 
-async def _marked(
-    provider: BaseProvider, start: Callable[[], Any]
-) -> AsyncIterator[StreamChunk]:
+async def _marked(provider: BaseProvider, start: Callable[[], Any]) -> AsyncIterator[StreamChunk]:
     """Mark the provider as guarded while its own code runs, and not while its consumer's does."""
     token = _inside.set(provider)
     try:
@@ -373,5 +371,3 @@ def _is_final(chunk: StreamChunk) -> bool:
 
 def _text_of(chunk: StreamChunk) -> str:
     return chunk.content
-
-

@@ -1,4 +1,4 @@
-"""From an error answer to a typed exception: status first, then the code in the body, then its text.
+"""From an error answer to a typed exception: status first, then the body's code, then its text.
 
 Knows the shapes in which LLM APIs spell errors, and nothing about sockets or requests.
 """

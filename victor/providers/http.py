@@ -1,8 +1,8 @@
 """HTTPProvider: any vendor of the catalog. The one file that sends requests to LLM APIs.
 
 One attempt: ask the wire for bytes, send them, give the answer's bytes back to the wire. Retries,
-breaker and deadlines are the guard's (`base.py`); what bytes mean is the wire's. Connections live in
-`transport.py`.
+breaker and deadlines are the guard's (`base.py`); what bytes mean is the wire's. Connections live
+in `transport.py`.
 """
 
 from __future__ import annotations
@@ -127,7 +127,8 @@ class HTTPProvider(BaseProvider):
     ) -> CompletionResponse:
         adapter = self._adapter if tools else None
         step = None if adapter is None else adapter.prepare(messages, tools or ())
-        request = _request(step, messages, model, temperature, max_tokens, tools, kwargs)
+        request = ChatRequest(messages, model, temperature, max_tokens, tools, options=kwargs)
+        request = _rewritten(request, step)
         body = await self._fetch(self._wire.encode(request), model)
         response = self._wire.decode(body, model=model)
         if adapter is None or step is None or not step.offers_tools:
@@ -146,8 +147,9 @@ class HTTPProvider(BaseProvider):
     ) -> AsyncIterator[StreamChunk]:
         adapter = self._adapter if tools else None
         step = None if adapter is None else adapter.prepare(messages, tools or ())
-        request = _request(step, messages, model, temperature, max_tokens, tools, kwargs)
-        chunks = self._events(self._wire.encode(replace(request, stream=True)), model)
+        request = ChatRequest(messages, model, temperature, max_tokens, tools, True, kwargs)  # noqa: FBT003 - stream
+        request = _rewritten(request, step)
+        chunks = self._events(self._wire.encode(request), model)
         if adapter is None or step is None or not step.offers_tools:
             return chunks
         return adapter.parse_stream(chunks)
@@ -210,7 +212,9 @@ class HTTPProvider(BaseProvider):
 
     async def _fetch(self, call: HTTPCall, model: str) -> bytes:
         headers = {"content-type": "application/json", **call.headers}
-        return await self._read(await self._send("POST", call.path, call.body, headers, model), model)
+        return await self._read(
+            await self._send("POST", call.path, call.body, headers, model), model
+        )
 
     async def _events(self, call: HTTPCall, model: str) -> AsyncGenerator[StreamChunk, None]:
         headers = {
@@ -219,29 +223,19 @@ class HTTPProvider(BaseProvider):
             **call.headers,
         }
         response = await self._send("POST", call.path, call.body, headers, model)
-        splitter, decoder = self._wire.splitter(), self._wire.stream_decoder(model=model)
-        head = b""
         blocks = self._transport.blocks(response)
+        reader = _Reader(self._wire, model)
         try:
-            feed, split = decoder.feed, splitter.feed
             async for block in blocks:
-                if not head:
-                    head = block[:256]
-                for data in split(block):
-                    if decoder.done:
-                        break
-                    chunk = feed(data)
-                    if chunk is not None:
-                        yield chunk
-                if decoder.done:
-                    break
-            for data in () if decoder.done else splitter.close():
-                chunk = feed(data)
-                if chunk is not None:
+                for chunk in reader.feed(block):
                     yield chunk
-            if looks_like_html(head):
-                raise self._not_the_api(head, model)
-            yield decoder.finish()
+                if reader.done:
+                    break
+            for chunk in reader.close():
+                yield chunk
+            if looks_like_html(reader.head):
+                raise self._not_the_api(reader.head, model)
+            yield reader.final()
             await self._transport.drain(blocks)
         except SSEError as error:
             raise ProviderInvalidResponseError(
@@ -262,26 +256,48 @@ class HTTPProvider(BaseProvider):
         )
 
 
+class _Reader:
+    """From the bytes of one stream to its chunks."""
+
+    def __init__(self, wire: Wire, model: str) -> None:
+        self._splitter = wire.splitter()
+        self._decoder = wire.stream_decoder(model=model)
+        self.head = b""
+        """The first bytes, to tell what it was if it was no stream."""
+
+    @property
+    def done(self) -> bool:
+        return self._decoder.done
+
+    def feed(self, block: bytes) -> list[StreamChunk]:
+        if not self.head:
+            self.head = block[:256]
+        return self._chunks(self._splitter.feed(block))
+
+    def close(self) -> list[StreamChunk]:
+        return [] if self.done else self._chunks(self._splitter.close())
+
+    def final(self) -> StreamChunk:
+        return self._decoder.finish()
+
+    def _chunks(self, events: list[bytes]) -> list[StreamChunk]:
+        decode = self._decoder.feed
+        return [chunk for data in events if (chunk := decode(data)) is not None]
+
+
 def _checked_url(vendor: Vendor, base_url: str | None) -> str | None:
     url = (base_url or vendor.base_url or "").rstrip("/")
     if not url:
-        raise ConfigError(f"{vendor.name} has no address of its own: pass base_url (--base-url URL)")
+        raise ConfigError(
+            f"{vendor.name} has no address of its own: pass base_url (--base-url URL)"
+        )
     if not url.startswith(("http://", "https://")):
         raise ConfigError(f"base_url must start with http:// or https://, and is {url!r}")
     return url
 
 
-def _request(
-    step: Step | None,
-    messages: Sequence[Message],
-    model: str,
-    temperature: float | None,
-    max_tokens: int | None,
-    tools: Sequence[ToolDefinition] | None,
-    options: dict[str, Any],
-) -> ChatRequest:
+def _rewritten(request: ChatRequest, step: Step | None) -> ChatRequest:
     if step is None:
-        return ChatRequest(messages, model, temperature, max_tokens, tools, options=options)
-    return ChatRequest(
-        step.messages, model, temperature, max_tokens, options=options | step.options
-    )
+        return request
+    options = {**request.options, **step.options}
+    return replace(request, messages=step.messages, tools=None, options=options)

@@ -57,9 +57,7 @@ class LocalProvider(HTTPProvider):
                 "the embedded model has no base_url; for a server that runs already use the "
                 "provider llamacpp, ollama, lmstudio, vllm or openai-compatible"
             )
-        super().__init__(
-            _ROW, api_key="unused", timeout=timeout, max_retries=max_retries, **kwargs
-        )
+        super().__init__(_ROW, api_key="unused", timeout=timeout, max_retries=max_retries, **kwargs)
         self._weights = find_weights(model_path)
         self._window = context_window
         self._server = LocalServer(self._weights, context_window=context_window)

@@ -10,7 +10,7 @@ import difflib
 from collections.abc import Callable
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from typing import Any, TypeVar, cast, overload
+from typing import Any, TypeVar, overload
 
 from victor.config.settings import Settings, load_settings
 from victor.errors import ConfigError, UnknownProviderError
@@ -54,8 +54,7 @@ def register_provider(
     """
 
     def register(found: _Class) -> _Class:
-        if not (isinstance(found, type) and issubclass(found, BaseProvider)):
-            raise ConfigError(f"{found!r} is not a subclass of BaseProvider")
+        _checked(found, repr(found))
         if not replace and name in list_providers():
             raise ConfigError(f"the name {name!r} is taken; pass replace=True to take it over")
         _registered()[name] = found
@@ -123,11 +122,15 @@ def _entry_points() -> dict[str, EntryPoint]:
 def _load(entry: EntryPoint) -> type[BaseProvider]:
     try:
         found = entry.load()
-    except Exception as error:  # noqa: BLE001 - another package's import may fail in any way
+    except Exception as error:
         raise ConfigError(
             f"the provider {entry.name!r} ({entry.value}) cannot be loaded: "
             f"{type(error).__name__}: {error}"
         ) from error
+    return _checked(found, f"the provider {entry.name!r} ({entry.value})")
+
+
+def _checked(found: object, what: str) -> type[BaseProvider]:
     if not (isinstance(found, type) and issubclass(found, BaseProvider)):
-        raise ConfigError(f"the provider {entry.name!r} ({entry.value}) is not a BaseProvider")
-    return cast("type[BaseProvider]", found)
+        raise ConfigError(f"{what} is not a subclass of BaseProvider")
+    return found

@@ -5,13 +5,21 @@ Knows nothing about sockets or about any one protocol.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from victor.types import CompletionResponse, Message, StreamChunk, ToolDefinition
 
-__all__ = ["RESERVED_OPTIONS", "ChatRequest", "Endpoint", "HTTPCall", "StreamDecoder", "Wire"]
+__all__ = [
+    "RESERVED_OPTIONS",
+    "ChatRequest",
+    "Endpoint",
+    "HTTPCall",
+    "Splitter",
+    "StreamDecoder",
+    "Wire",
+]
 
 RESERVED_OPTIONS = frozenset({"api_key", "messages", "model", "stream"})
 """Options that never reach a request body: they are victor's to set."""
@@ -50,6 +58,16 @@ class HTTPCall:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
+class Splitter(Protocol):
+    """Cuts a byte stream into events."""
+
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Take bytes; return the events they complete."""
+
+    def close(self) -> list[bytes]:
+        """Return what the end of the stream completes."""
+
+
 class StreamDecoder(Protocol):
     """Turns the events of one stream into chunks."""
 
@@ -58,7 +76,7 @@ class StreamDecoder(Protocol):
         """Whether the protocol's own last event was seen; what follows is not read as events."""
 
     def feed(self, data: bytes) -> StreamChunk | None:
-        """Take one event's data; return the chunk it makes, if any.
+        """Take one event's data; return the chunk it makes, if any. None once it is done.
 
         Raises:
             ProviderError: the event is an error, or is not this protocol.
@@ -93,14 +111,4 @@ class Wire(Protocol):
         """Return a reader for one stream."""
 
     def splitter(self) -> Splitter:
-        """Return the splitter of bytes into events: an object with `feed` and `close`."""
-
-
-class Splitter(Protocol):
-    """Cuts a byte stream into events."""
-
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Take bytes; yield whole events."""
-
-    def close(self) -> Iterator[bytes]:
-        """Yield what the end of the stream completes."""
+        """Return a splitter for the bytes of one stream."""

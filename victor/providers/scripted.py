@@ -1,6 +1,7 @@
 """MockLLM: a provider that plays a script, for tests without a network.
 
-It is a real `BaseProvider`: its calls pass the same guard as any vendor's. Knows nothing about HTTP.
+It is a real `BaseProvider`: its calls pass the same guard as any vendor's. Knows nothing about
+HTTP.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ Reply: TypeAlias = (
     | BaseException
     | Callable[[Sequence[Message]], "Reply"]
 )
-"""Text, one or more tool calls, a whole response, an error to raise, or a function of the messages."""
+"""Text, tool calls, a whole response, an error to raise, or a function of the messages."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,12 +129,13 @@ class MockLLM(BaseProvider):
             raise reply
         if isinstance(reply, CompletionResponse):
             return reply
-        calls = [reply] if isinstance(reply, ToolCall) else None
-        if calls is None and not isinstance(reply, str):
-            calls = list(reply)
+        if callable(reply):
+            raise TypeError("a scripted function has to return a reply, not another function")
+        calls = [] if isinstance(reply, str) else reply
+        calls = [calls] if isinstance(calls, ToolCall) else list(calls)
         return CompletionResponse(
             content=reply if isinstance(reply, str) else "",
-            tool_calls=calls,
+            tool_calls=calls or None,
             stop_reason="tool_calls" if calls else "stop",
             usage=Usage(prompt_tokens=10, completion_tokens=5, total_tokens=15),
             model=call.model,

@@ -8,8 +8,6 @@ JSON or what the events mean.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 __all__ = ["MAX_EVENT_BYTES", "SSEDecoder", "SSEError"]
 
 MAX_EVENT_BYTES = 16 * 1024 * 1024
@@ -23,38 +21,35 @@ class SSEError(ValueError):
 
 
 class SSEDecoder:
-    """Splits a byte stream into events, whatever the chunking.
+    """Splits a byte stream into the data of its events, whatever the chunking.
 
-    `feed(chunk)` yields the data of each event that became whole; `close()` yields a last event that
-    the stream did not terminate by a blank line (many servers do not). An `error:` field is yielded
-    as data, after its event's own.
+    The `event:` field is not kept: every API that names its events says the same in the data.
 
     Args:
-        max_event_bytes: limit for one event, in bytes.
-
-    Raises:
-        SSEError: from `feed`, when an event is longer than the limit.
+        max_event_bytes: limit for one line and for one event, in bytes.
     """
 
-    __slots__ = ("_data", "_error", "_held", "_limit", "_pending", "_skip_lf", "_start", "event")
+    __slots__ = ("_data", "_error", "_held", "_limit", "_pending", "_skip_lf", "_start")
 
     def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         self._pending = bytearray()  # of the unfinished line; grows in place, never copied
-        self._held = 0  # bytes in _data
         self._data: list[bytes] = []
+        self._held = 0  # bytes in _data
         self._error: bytes | None = None
         self._limit = max_event_bytes
         self._start = True
         self._skip_lf = False
-        self.event = b""
-        """The `event:` field of the event just yielded."""
 
-    def feed(self, chunk: bytes) -> Iterator[bytes]:
-        """Take the next bytes and yield the data of every event they complete."""
+    def feed(self, chunk: bytes) -> list[bytes]:
+        """Take the next bytes and return the data of every event they complete.
+
+        An `error:` field counts as data of its own, after that of its event.
+
+        Raises:
+            SSEError: a line or an event is longer than the limit.
+        """
         if self._start:
             chunk = self._strip_bom(chunk)
-            if self._start:
-                return
         if self._skip_lf and chunk:
             # A CR ended the last chunk; the LF of a CRLF may open this one.
             self._skip_lf = False
@@ -66,31 +61,34 @@ class SSEDecoder:
         if self._pending:
             if len(lines) == 1:
                 self._hold(chunk)
-                return
+                return []
             lines[0] = bytes(self._pending) + lines[0]
             self._pending.clear()
         self._hold(lines.pop())
+        events: list[bytes] = []
         for line in lines:
-            if line.startswith(b"data:"):
-                self._add(line[6:] if line.startswith(b" ", 5) else line[5:])
+            if line.startswith(b"data: "):
+                self._add(line[6:])
             elif line:
                 self._field(line)
-            elif self._data or self._error is not None:
-                yield from self._dispatch()
             else:
-                self.event = b""
+                self._dispatch(events)
+        return events
 
-    def close(self) -> Iterator[bytes]:
-        """Yield the event that the end of the stream cut off from its blank line, if any."""
-        if self._pending:
-            yield from self.feed(b"\n")
-        yield from self._dispatch()
+    def close(self) -> list[bytes]:
+        """Return the data of an event that the end of the stream cut off from its blank line.
+
+        By the specification it is lost; many servers end like that, so it counts.
+        """
+        events = self.feed(b"\n") if self._pending else []
+        self._dispatch(events)
+        return events
 
     def _strip_bom(self, chunk: bytes) -> bytes:
         chunk = bytes(self._pending) + chunk
         self._pending.clear()
         if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
-            self._pending += chunk
+            self._pending += chunk  # may still become one
             return b""
         self._start = False
         return chunk.removeprefix(_BOM)
@@ -108,19 +106,16 @@ class SSEDecoder:
 
     def _field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
-        value = value.removeprefix(b" ")
         if name == b"data":
-            self._add(value)
-        elif name == b"event":
-            self.event = value
+            self._add(value.removeprefix(b" "))
         elif name == b"error":
-            self._error = value
+            self._error = value.removeprefix(b" ")
 
-    def _dispatch(self) -> Iterator[bytes]:
-        data, self._data, self._held = self._data, [], 0
-        error, self._error = self._error, None
+    def _dispatch(self, events: list[bytes]) -> None:
+        data = self._data
         if data:
-            yield data[0] if len(data) == 1 else b"\n".join(data)
-        if error is not None:
-            yield error
-        self.event = b""
+            events.append(data[0] if len(data) == 1 else b"\n".join(data))
+            self._data, self._held = [], 0
+        if self._error is not None:
+            events.append(self._error)
+            self._error = None

@@ -8,7 +8,6 @@ cancels, whatever is being waited for.
 from __future__ import annotations
 
 import asyncio
-import errno
 import functools
 import socket
 import ssl
@@ -164,20 +163,16 @@ class Transport:
 def _kind(
     error: BaseException, host: str, phase: str, about: str
 ) -> tuple[type[ProviderError], str]:
-    cause = _system_cause(error)
     match error:
+        case httpx.ConnectError():
+            return _connecting(_system_cause(error), host, about)
         case httpx.ConnectTimeout():
-            return ProviderTimeoutError, f"{host} did not accept a connection in {CONNECT_TIMEOUT_S:g} s"
+            text = f"{host} did not accept a connection in {CONNECT_TIMEOUT_S:g} s"
+            return ProviderTimeoutError, text
         case httpx.TimeoutException():
             return ProviderTimeoutError, f"{host} took too long while {phase}"
         case httpx.ProxyError():
             return ProviderConnectionError, f"the proxy refused to connect to {host}: {about}"
-        case httpx.ConnectError() if isinstance(cause, ssl.SSLError):
-            return ProviderTLSError, f"the certificate of {host} is not trusted, or it is no TLS: {about}"
-        case httpx.ConnectError() if isinstance(cause, socket.gaierror):
-            return ProviderConnectionError, f"the name {host} does not resolve; is this machine online?"
-        case httpx.ConnectError():
-            return ProviderConnectionError, f"cannot connect to {host}: {_reason(cause, about)}"
         case httpx.DecodingError():
             return ProviderInvalidResponseError, f"{host} sent a damaged compressed body: {about}"
         case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.LocalProtocolError():
@@ -186,10 +181,19 @@ def _kind(
             return ProviderConnectionError, f"{host} broke the connection while {phase}: {about}"
 
 
-def _reason(cause: OSError | None, about: str) -> str:
-    if cause is not None and cause.errno == errno.ECONNREFUSED:
-        return "connection refused; is the server running?"
-    return about
+def _connecting(cause: OSError | None, host: str, about: str) -> tuple[type[ProviderError], str]:
+    match cause:
+        case ssl.SSLError():
+            text = f"the certificate of {host} is not trusted, or it is no TLS: {about}"
+            return ProviderTLSError, text
+        case socket.gaierror():
+            text = f"the name {host} does not resolve; is this machine online?"
+            return ProviderConnectionError, text
+        case ConnectionRefusedError():
+            text = f"{host} refused the connection; is the server running?"
+            return ProviderConnectionError, text
+        case _:
+            return ProviderConnectionError, f"cannot connect to {host}: {about}"
 
 
 def _system_cause(error: BaseException) -> OSError | None:

@@ -1,7 +1,7 @@
 """The contract of a tool-calling adapter: tools for a model whose API does not call them well.
 
-An adapter rewrites a conversation before it is sent and reads the tool calls out of what comes back.
-Knows nothing about providers or HTTP.
+An adapter rewrites a conversation before it is sent and reads the tool calls out of what comes
+back. Knows nothing about providers or HTTP.
 """
 
 from __future__ import annotations

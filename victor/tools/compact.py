@@ -7,9 +7,8 @@ which model that is.
 
 from __future__ import annotations
 
-from victor.tools.base import Tool, ToolContext, tool
+from victor.tools.base import Tool, ToolContext
 from victor.tools.files import listing, reading, text_files
-from victor.tools.paths import PathError
 from victor.tools.passages import best_passages
 from victor.tools.text import COMPACT
 from victor.types import ToolDefinition, ToolExample

@@ -1,8 +1,8 @@
 """Search by words: the passages of a workspace that fit a question best.
 
-A model of half a billion parameters cannot guess which file holds an answer or how it is worded; it
-can name a few words. Lines score by the rare words they hold, their neighbours and their file's name
-count a little. Knows nothing about models.
+A model of half a billion parameters cannot guess which file holds an answer or how it is worded;
+it can name a few words. Lines score by the rare words they hold; their neighbours and their file's
+name count a little. Knows nothing about models.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _NEIGHBOUR, _FILE_NAME = 0.4, 0.5
 _HINT = 0.7
 """What a word of the hint counts against one of the query."""
 _MOST_LINES = 20_000
-_COMMON = frozenset(
-    "a about according all an and any are as at be by can could did do does file files for from had"
-    " has have her his how i in into is it its list many me much my no not of on or our say says"
-    " she should show so tell that the their there these they this those to us was we were what"
-    " when where which who whom whose why will with would you your".split()
+_COMMON = re.compile(
+    "a|about|according|all|an|and|any|are|as|at|be|by|can|could|did|do|does|files?|for|from|had"
+    "|ha[sv]e?|her|his|how|i|in|into|is|it|its|list|many|me|much|my|not?|of|on|or|our|say|says|she"
+    "|should|show|so|tell|that|the|their|there|these|they|this|those|to|us|was|we|were|what|when"
+    "|where|which|who|whom|whose|why|will|with|would|you|your"
 )
 _WORD = re.compile(r"[^\W_]+")
 _ENDINGS = ("ing", "ers", "ies", "ed", "es", "er", "s")
@@ -76,8 +76,12 @@ def best_passages(
         return f"No match for {query!r} in any file."
     parts: list[str] = []
     for passage in _chosen(_scored(lines, weights)):
-        shown_lines = lines_of(file_text(workspace, passage.file) or "")[passage.first : passage.end]
-        head = f"{shown(passage.file)}, lines {passage.first + 1}-{passage.first + len(shown_lines)}:"
+        shown_lines = lines_of(file_text(workspace, passage.file) or "")[
+            passage.first : passage.end
+        ]
+        head = (
+            f"{shown(passage.file)}, lines {passage.first + 1}-{passage.first + len(shown_lines)}:"
+        )
         parts += [head, *shown_lines, ""]
     return "\n".join(within(parts[:-1], limits))
 
@@ -85,9 +89,13 @@ def best_passages(
 def _stems(text: str) -> Iterator[str]:
     for found in _WORD.finditer(text.lower()):
         word = found[0]
-        if word not in _COMMON:
+        if not _COMMON.fullmatch(word):
             yield next(
-                (word[: -len(end)] for end in _ENDINGS if word.endswith(end) and len(word) > len(end) + 2),
+                (
+                    word[: -len(end)]
+                    for end in _ENDINGS
+                    if word.endswith(end) and len(word) > len(end) + 2
+                ),
                 word,
             )
 

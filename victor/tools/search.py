@@ -148,7 +148,7 @@ class _Search:
 
 
 def file_text(workspace: Path, name: str) -> str | None:
-    """Return the text of a file; "" where it cannot be read or is binary, None if it is too large."""
+    """Return a file's text; "" where it cannot be read or is binary, None if it is too large."""
     try:
         with open_file(workspace, name) as file:
             content = file.read(_LARGEST_FILE + 1)

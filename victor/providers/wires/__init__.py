@@ -1,0 +1,1 @@
+"""One protocol each, without any I/O."""

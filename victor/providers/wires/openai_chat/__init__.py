@@ -1,0 +1,1 @@
+"""OpenAI chat completions: encode, decode, and both as a wire."""

@@ -64,9 +64,8 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
     if not isinstance(choices, list):
         raise _not_ours(f"has no choices: {body[:200]!r}", provider, model)
     choice = _first(choices)
-    message = choice.get("message") if isinstance(choice.get("message"), Mapping) else {}
     answer = _Answer(provider, model)
-    answer.add_delta(message)
+    answer.add_delta(_mapping(choice.get("message")))
     answer.raw_stop = choice.get("finish_reason") or None
     answer.usage = _usage(value)
     answer.model = value.get("model") or model
@@ -96,6 +95,8 @@ class ChatStream:
 
     def feed(self, data: bytes) -> StreamChunk | None:
         """Take the data of one event; return the chunk it makes, if any."""
+        if self.done:
+            return None
         if data.startswith(_DONE) and data.strip() == _DONE:
             self.done = True
             return None
@@ -249,7 +250,7 @@ class _Calls:
         return "".join(self._add(item) for item in fragments if isinstance(item, Mapping))
 
     def _add(self, item: Mapping[str, Any]) -> str:
-        function = item.get("function") if isinstance(item.get("function"), Mapping) else {}
+        function = _mapping(item.get("function"))
         custom = item.get("custom")
         if isinstance(custom, Mapping) and not function.get("name"):
             function = {"name": custom.get("name"), "arguments": {"input": custom.get("input")}}
@@ -282,7 +283,7 @@ class _Calls:
         return call
 
     def whole(self) -> list[ToolCall]:
-        """Return every call, ids made unique; nameless ones are dropped, as nothing can run them."""
+        """Return every call, ids made unique; nameless ones are dropped: nothing can run them."""
         seen: set[str] = set()
         calls: list[ToolCall] = []
         for call in self._calls:

@@ -57,7 +57,9 @@ def _settings(request: ChatRequest, dialect: Dialect) -> JsonObject:
     settings: JsonObject = {}
     if request.tools:
         settings["tools"] = [_tool(tool) for tool in request.tools]
-    if request.temperature is not None and not request.model.startswith(dialect.no_sampling or ("\0",)):
+    if request.temperature is not None and not request.model.startswith(
+        dialect.no_sampling or ("\0",)
+    ):
         settings["temperature"] = request.temperature
     if request.max_tokens is not None:
         settings[dialect.max_tokens_name] = request.max_tokens
@@ -83,15 +85,12 @@ def _tool(tool: ToolDefinition) -> JsonObject:
 
 
 def _message(message: Message) -> bytes:
-    # Kept in the instance's dict, where pydantic's own fields are, as cached_property does. A copy
-    # made by model_copy() carries the entry along; the identity tells that it is not the copy's.
-    kept = message.__dict__.get(_CACHE_KEY)
-    if kept is not None and kept[0] == id(message):
-        encoded: bytes = kept[1]
-        return encoded
-    encoded = to_json(_plain(message))
-    message.__dict__[_CACHE_KEY] = (id(message), encoded)
-    return encoded
+    # Kept in the instance's dict, where pydantic's own fields are, as cached_property does; copies
+    # made by model_copy() start without it.
+    kept: bytes | None = message.__dict__.get(_CACHE_KEY)
+    if kept is None:
+        kept = message.__dict__[_CACHE_KEY] = _json(_plain(message))
+    return kept
 
 
 def _plain(message: Message) -> JsonObject:
@@ -154,7 +153,7 @@ def _attachment(attachment: Attachment) -> JsonObject:
         file = {"filename": attachment.name or "file.pdf", "file_data": _data_uri(attachment)}
         return {"type": "file", "file": file}
     raise UnsupportedFeatureError(
-        f"OpenAI chat completions cannot carry {attachment.media_type}; put its text into the message."
+        f"OpenAI chat completions cannot carry {attachment.media_type}: put its text in a message."
     )
 
 

@@ -1,0 +1,202 @@
+"""The attempts of one guarded call: who votes what, whether another follows, which error goes on.
+
+The bookkeeping of `pipeline`, which does the awaiting. Knows no task and no socket.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+
+from victor.errors import (
+    CircuitOpenError,
+    ProviderError,
+    ProviderInvalidResponseError,
+    ProviderTimeoutError,
+    StreamInterruptedError,
+)
+from victor.resilience.breaker import CircuitBreaker, Permit
+from victor.resilience.deadlines import Deadlines, Watchdog
+from victor.resilience.events import (
+    AttemptFailed,
+    BreakerEvent,
+    GuardEvent,
+    RetryScheduled,
+    one_line,
+)
+from victor.resilience.retry import RetryBudget, RetryPolicy
+from victor.resilience.votes import Outcome, Vote, judge
+
+__all__ = ["Guard", "Observer", "Run", "StreamAttempt"]
+
+Observer: TypeAlias = Callable[[GuardEvent | BreakerEvent], None]
+"""Is told what happens, in the task and context of the call it happens to."""
+
+_OK: Final = Outcome(Vote.OK)
+_NEUTRAL: Final = Outcome(Vote.NEUTRAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What all calls to one endpoint have in common; the fields are `Pipeline`'s arguments."""
+
+    name: str
+    breaker: CircuitBreaker | None
+    retry: RetryPolicy
+    budget: RetryBudget | None
+    clock: Callable[[], float]
+    random: Callable[[], float]
+
+    def timed_out(self, phase: str, limit_s: float | None) -> ProviderTimeoutError:
+        """Make the error for one of our own deadlines."""
+        return ProviderTimeoutError(f"{self.name}: {phase} {limit_s:g} s", provider=self.name)
+
+
+class Run:
+    """The attempts of one call."""
+
+    __slots__ = ("_attempt", "_last", "_observe", "_permit", "_since", "guard")
+
+    def __init__(self, guard: Guard, observe: Observer | None) -> None:
+        self.guard = guard
+        self._observe = observe
+        self._attempt = 0
+        self._since = 0.0
+        self._last: BaseException | None = None
+        self._permit: Permit | None = None
+
+    def start(self) -> None:
+        """Begin an attempt, if the breaker lets it."""
+        if not self._admitted() and self._last is not None:
+            raise self._last
+        self._attempt += 1
+        self._since = self.guard.clock()
+
+    def _admitted(self) -> bool:
+        breaker = self.guard.breaker
+        if breaker is not None:
+            try:
+                self._permit = breaker.admit(self._observe)
+            except CircuitOpenError:
+                # Opened while we waited: what this call failed of tells the caller more.
+                if self._last is not None:
+                    return False
+                raise
+        return True
+
+    def progress(self) -> None:
+        """Say that the attempt delivers."""
+        if self._permit is not None and self.guard.breaker is not None:
+            self.guard.breaker.probe_progress(self._permit)
+
+    def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
+        """Give the attempt's vote."""
+        if self._permit is not None and self.guard.breaker is not None:
+            self.guard.breaker.settle(self._permit, outcome, error)
+
+    def succeeded(self) -> None:
+        self.settle(_OK)
+        if self.guard.budget is not None:
+            self.guard.budget.earn(retried=self._attempt > 1)
+        self._last = None
+
+    def failed(self, error: BaseException, *, last: bool = False) -> float | None:
+        """Vote, and return the wait before the next attempt; None if there is none."""
+        outcome = judge(error)
+        self.settle(outcome, error)
+        if not isinstance(error, Exception):
+            return None
+        if self._observe is not None:
+            seconds = self.guard.clock() - self._since
+            self._observe(AttemptFailed(error, self._attempt, seconds))
+        wait = None if last else self._wait(outcome, error)
+        if wait is not None:
+            self._last = error
+            if self._observe is not None:
+                self._observe(RetryScheduled(error, wait, self._attempt))
+        return wait
+
+    def _wait(self, outcome: Outcome, error: Exception) -> float | None:
+        if not outcome.retryable:
+            return None
+        guard = self.guard
+        wait = guard.retry.wait(self._attempt - 1, outcome.retry_after, guard.random)
+        if wait is None or (guard.breaker is not None and guard.breaker.wait_s() > wait):
+            return None
+        timed_out = isinstance(error, TimeoutError | ProviderTimeoutError)
+        if guard.budget is not None and not guard.budget.spend(timed_out=timed_out):
+            return None
+        return wait
+
+
+class StreamAttempt:
+    """One attempt of a stream: what has come so far."""
+
+    __slots__ = ("_limits", "_run", "begun", "complete", "dog", "final", "parts")
+
+    def __init__(self, run: Run, limits: Deadlines) -> None:
+        self._run = run
+        self._limits = limits
+        self.dog = Watchdog(limits.first_content_s, limits.total_s)
+        self.parts: list[str] = []
+        self.begun = False
+        """Content has come: from here on nothing is tried again."""
+        self.final = False
+        self.complete = False
+        """It failed after its final item, which takes nothing away from it."""
+
+    def begin(self) -> None:
+        self.begun = True
+        self._run.progress()
+
+    def end(self) -> None:
+        if not self.final:
+            raise ProviderInvalidResponseError(
+                f"{self._run.guard.name}: the stream ended without its final message",
+                provider=self._run.guard.name,
+            )
+        self._run.succeeded()
+
+    def failed(self, error: BaseException) -> float | None:
+        """Vote, and return the wait before the next attempt; None if `error` goes on as it is."""
+        if not self.dog.waiting:  # the consumer left, or threw something at us
+            self._run.settle(_OK if self.final else _NEUTRAL)
+            return None
+        timeout: ProviderTimeoutError | None = None
+        if self.dog.claims(error):
+            timeout = self._timeout()
+            timeout.__cause__ = error
+        failure = timeout or error
+        if self.final and judge(failure).vote is Vote.FAIL:
+            self._run.succeeded()
+            self.complete = True
+            return None
+        if self.begun and isinstance(failure, Exception):
+            self._run.failed(failure, last=True)
+            if isinstance(failure, StreamInterruptedError):
+                return None
+            raise self._interrupted(failure) from failure
+        wait = self._run.failed(failure)
+        if wait is None and timeout is not None:
+            raise timeout
+        return wait
+
+    def _timeout(self) -> ProviderTimeoutError:
+        limits, timed_out = self._limits, self._run.guard.timed_out
+        if self.dog.total_is_up:
+            return timed_out("the stream was not complete after", limits.total_s)
+        if self.begun:
+            return timed_out("the stream brought nothing new for", limits.idle_s)
+        return timed_out("no content within", limits.first_content_s)
+
+    def _interrupted(self, error: Exception) -> StreamInterruptedError:
+        partial = "".join(self.parts)
+        return StreamInterruptedError(
+            f"{self._run.guard.name}: the stream broke after {len(partial)} characters: "
+            f"{one_line(error)}",
+            partial,
+            provider=self._run.guard.name,
+            model=error.model if isinstance(error, ProviderError) else None,
+            raw_error=error,
+        )

@@ -1,0 +1,400 @@
+"""A circuit breaker for asynchronous work, over pybreaker's state machine.
+
+pybreaker counts and changes states soundly when an outcome is an instant; it cannot be held over
+an `await` (it counts cancellations, lets everybody through when half-open, and lets late outcomes
+vote). So a permit is handed out before the work and settled after it, and only then is the outcome
+recorded, with pybreaker's synchronous `call`. Permits carry the epoch they were handed out in: one
+of an epoch gone by has no vote.
+
+Knows nothing about what is guarded, about exceptions' meaning (see `votes`) or about sleeping.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from random import random as _random
+from threading import Lock
+from typing import Literal, NoReturn, TypeAlias
+
+from victor.errors import CircuitOpenError
+from victor.resilience.events import (
+    BreakerClosed,
+    BreakerEvent,
+    BreakerHalfOpened,
+    BreakerOpened,
+    one_line,
+)
+from victor.resilience.votes import Outcome, Vote
+from victor.resilience.window import Window
+
+__all__ = [
+    "BreakerClosed",
+    "BreakerEvent",
+    "BreakerHalfOpened",
+    "BreakerOpened",
+    "BreakerPolicy",
+    "BreakerSnapshot",
+    "BreakerState",
+    "CircuitBreaker",
+    "Permit",
+]
+
+BreakerState: TypeAlias = Literal["closed", "open", "half-open", "forced-open", "disabled"]
+"""The automatic three, and the two that a person sets."""
+
+_Listener: TypeAlias = Callable[[BreakerEvent], None]
+_Mode: TypeAlias = Literal["auto", "forced-open", "disabled"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerPolicy:
+    """When a circuit opens, and for how long. Times are seconds.
+
+    Raises:
+        ValueError: a number is not above 0.
+    """
+
+    consecutive_failures: int = 5
+    """Opens after so many failures in a row …"""
+    failure_rate: float = 0.5
+    """… or when this share of the calls within the window failed …"""
+    minimum_calls: int = 20
+    """… of at least so many."""
+    window_s: float = 60.0
+    """Length of the window."""
+    base_open_s: float = 1.0
+    """How long it stays open the first time; doubles every time a trial call fails."""
+    max_open_s: float = 300.0
+    """The longest it stays open by its own choice."""
+    max_retry_after_s: float = 900.0
+    """The longest it stays open because the server said so."""
+    probe_lease_s: float = 30.0
+    """A trial call that takes longer no longer keeps others from trying."""
+    local_open_s: float = 5.0
+    """The longest it stays open when it is this machine that is offline."""
+
+    def __post_init__(self) -> None:
+        for name in self.__slots__:
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerSnapshot:
+    """A breaker at one moment."""
+
+    name: str
+    state: BreakerState
+    consecutive: int
+    """Failures in a row."""
+    calls: int
+    """Calls that voted within the window."""
+    failures: int
+    """Failures within the window."""
+    trips: int
+    """How often it opened since it was last well; open times grow with it."""
+    retry_at: float | None
+    """When the next call will be let through, on the breaker's clock; None if at once."""
+    last_error: str | None
+    """Type and first line of the failure that opened it; None when closed."""
+
+
+class Permit:
+    """Leave to make one attempt; settled exactly once."""
+
+    __slots__ = ("epoch", "observe", "settled", "since")
+
+    def __init__(self, epoch: int, since: float, observe: _Listener | None) -> None:
+        self.epoch = epoch
+        self.observe = observe
+        self.since = since
+        self.settled = False
+
+
+class CircuitBreaker:
+    """Refuses calls to an endpoint that fails, and finds out by itself when it is well again.
+
+    Closed: everything passes, failures are counted. Open: everything is refused. Half-open: one
+    trial call passes; if it fails the circuit opens again, for longer. Safe to share between
+    threads and event loops.
+
+    Args:
+        name: the endpoint, for messages; never holds a key.
+        policy: when to open and for how long.
+        clock: monotonic seconds.
+        random: a number from 0 up to 1; spreads the open times of many clients.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        policy: BreakerPolicy = BreakerPolicy(),
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        random: Callable[[], float] = _random,
+    ) -> None:
+        # Here, because pybreaker imports redis and tornado where they are installed.
+        from pybreaker import CircuitBreaker as StateMachine
+
+        self.name = name
+        self.policy = policy
+        self._clock = clock
+        self._random = random
+        self._lock = Lock()
+        self._machine = StateMachine(
+            fail_max=policy.consecutive_failures, throw_new_error_on_trip=False
+        )
+        self._window = Window(policy.window_s)
+        self._mode: _Mode = "auto"
+        self._epoch = 0
+        self._trips = 0
+        self._until = 0.0
+        self._probe: Permit | None = None
+        self._last_error: BaseException | None = None
+        self._listeners: tuple[_Listener, ...] = ()
+
+    @property
+    def state(self) -> BreakerState:
+        """The state as it is; an open circuit half-opens with the first call after its time."""
+        if self._mode != "auto":
+            return self._mode
+        state: BreakerState = self._machine.current_state  # type: ignore[assignment] # its str
+        return state
+
+    def admit(self, observe: _Listener | None = None) -> Permit:
+        """Ask for leave to make an attempt; every permit has to be settled.
+
+        Args:
+            observe: is told, as listeners are, of the changes that this attempt causes.
+
+        Raises:
+            CircuitOpenError: the circuit is open, or its one trial call is on its way.
+        """
+        with self._lock:
+            state = self.state
+            if state in ("closed", "disabled"):
+                return Permit(self._epoch, 0.0, observe)
+            now = self._clock()
+            if self._retry_at(state) > now:
+                self._refuse(state, now)
+            permit = self._probe = Permit(self._epoch, now, observe)
+            if state == "open":
+                self._machine.half_open()
+                self._epoch += 1
+                permit.epoch = self._epoch
+        if state == "open":
+            self._tell(BreakerHalfOpened(self.name), observe)
+        return permit
+
+    def settle(self, permit: Permit, outcome: Outcome, error: BaseException | None = None) -> None:
+        """Record what became of an attempt. Later calls for the same permit have no effect.
+
+        Args:
+            permit: what `admit` returned.
+            outcome: the verdict.
+            error: the failure, for messages.
+        """
+        with self._lock:
+            if permit.settled:
+                return
+            permit.settled = True
+            if permit.epoch != self._epoch or self._mode != "auto":
+                return
+            if permit is self._probe:
+                self._probe = None
+            if self._machine.current_state == "closed":
+                event = self._vote_closed(outcome, error)
+            else:
+                event = self._vote_half_open(outcome, error)
+        if event is not None:
+            self._tell(event, permit.observe)
+
+    def probe_progress(self, permit: Permit) -> None:
+        """Say that a trial call delivers: the circuit closes, and nobody waits for its end.
+
+        From then on the trial is a call like any other and votes when it is settled. Has no effect
+        for other permits.
+        """
+        if permit is not self._probe:
+            return
+        with self._lock:
+            if permit is not self._probe or permit.epoch != self._epoch:
+                return
+            # `trips` stays: a trial that breaks off later has proved little.
+            event = self._close()
+            permit.epoch = self._epoch
+        self._tell(event, permit.observe)
+
+    def wait_s(self) -> float:
+        """Seconds until a call may be let through: 0 if at once, infinite if forced open."""
+        with self._lock:
+            return max(0.0, self._retry_at(self.state) - self._clock())
+
+    def snapshot(self) -> BreakerSnapshot:
+        """Describe the breaker as it is now."""
+        with self._lock:
+            state, now = self.state, self._clock()
+            calls, failures = self._window.totals(now)
+            retry_at = self._retry_at(state)
+            return BreakerSnapshot(
+                name=self.name,
+                state=state,
+                consecutive=self._machine.fail_counter,
+                calls=calls,
+                failures=failures,
+                trips=self._trips,
+                retry_at=retry_at if retry_at > now else None,
+                last_error=None if self._last_error is None else one_line(self._last_error),
+            )
+
+    def force_open(self) -> None:
+        """Refuse everything until `auto()` or `disable()`."""
+        self._switch("forced-open", BreakerOpened(self.name, math.inf, None))
+
+    def disable(self) -> None:
+        """Let everything through and count nothing until `auto()` or `force_open()`."""
+        self._switch("disabled", BreakerClosed(self.name))
+
+    def auto(self) -> None:
+        """End `force_open()` or `disable()`: start closed, with nothing counted."""
+        self._switch("auto", BreakerClosed(self.name))
+
+    def add_listener(self, listener: _Listener) -> Callable[[], None]:
+        """Have a function told of every change; what it raises is logged and goes no further.
+
+        Returns:
+            A function that takes the listener away again.
+        """
+
+        def remove() -> None:
+            with self._lock:
+                # By identity: equal bound methods may have been added twice.
+                kept = [each for each in self._listeners if each is not listener]
+                self._listeners = tuple(kept)
+
+        with self._lock:
+            self._listeners = (*self._listeners, listener)
+        return remove
+
+    # Everything below runs with the lock held, except `_tell` and `_switch`.
+
+    def _vote_closed(self, outcome: Outcome, error: BaseException | None) -> BreakerEvent | None:
+        if outcome.vote not in (Vote.OK, Vote.FAIL):
+            return None
+        failed = outcome.vote is Vote.FAIL
+        calls, failures = self._window.add(self._clock(), failed=failed)
+        if not failed:
+            self._machine.call(_succeed)
+            self._trips = 0
+            return None
+        self._record_failure()
+        rate = self.policy.failure_rate
+        if self._machine.current_state == "closed" and (
+            calls < self.policy.minimum_calls or failures < rate * calls
+        ):
+            return None
+        return self._open(outcome, error)
+
+    def _vote_half_open(self, outcome: Outcome, error: BaseException | None) -> BreakerEvent | None:
+        if outcome.vote is Vote.NEUTRAL:
+            return None
+        if outcome.vote is Vote.FAIL:
+            self._record_failure()
+            return self._open(outcome, error)
+        self._trips = 0
+        return self._close()
+
+    def _record_failure(self) -> None:
+        # The real error stays out of it: raising it again would rewrite its traceback.
+        with suppress(_FailedError):
+            self._machine.call(_fail)
+
+    def _open(self, outcome: Outcome, error: BaseException | None) -> BreakerEvent:
+        if self._machine.current_state != "open":
+            self._machine.open()
+        policy = self.policy
+        open_s = min(policy.max_open_s, policy.base_open_s * 2.0 ** min(self._trips, 64))
+        open_s *= 0.5 + self._random() / 2
+        if outcome.local:
+            open_s = min(open_s, policy.local_open_s)
+        else:
+            open_s = max(open_s, min(outcome.retry_after or 0.0, policy.max_retry_after_s))
+            self._trips += 1
+        self._until = self._clock() + open_s
+        self._last_error = error
+        self._probe = None
+        self._epoch += 1
+        return BreakerOpened(self.name, self._until, error)
+
+    def _close(self) -> BreakerEvent:
+        self._machine.close()
+        self._window.clear()
+        self._last_error = None
+        self._probe = None
+        self._epoch += 1
+        return BreakerClosed(self.name)
+
+    def _retry_at(self, state: BreakerState) -> float:
+        """When a call may be let through, on the clock; the past for "at once"."""
+        if state == "forced-open":
+            return math.inf
+        if state == "open":
+            return self._until
+        if state == "half-open" and self._probe is not None:
+            return self._probe.since + self.policy.probe_lease_s
+        return -math.inf
+
+    def _refuse(self, state: BreakerState, now: float) -> NoReturn:
+        retry_at = self._retry_at(state)
+        wait: float | None = retry_at - now
+        if state == "forced-open":
+            wait, why = None, "it was taken out of service by hand"
+        elif state == "half-open":
+            why = "it failed repeatedly and a trial call is probing it right now"
+        else:
+            why = f"it failed repeatedly; next try in {wait:.1f} s"
+        last = "" if self._last_error is None else f" (last failure: {one_line(self._last_error)})"
+        raise CircuitOpenError(
+            f"{self.name} was not called: {why}{last}",
+            retry_at=retry_at,
+            retry_after=wait,
+            last_error=self._last_error,
+            provider=self.name,
+        )
+
+    def _switch(self, mode: _Mode, event: BreakerEvent) -> None:
+        with self._lock:
+            if mode == self._mode:
+                return
+            passed = self.state in ("closed", "disabled")
+            self._close()
+            self._mode = mode
+            self._trips = 0
+        if not (passed and isinstance(event, BreakerClosed)):
+            self._tell(event)
+
+    def _tell(self, event: BreakerEvent, observe: _Listener | None = None) -> None:
+        for listener in self._listeners if observe is None else (*self._listeners, observe):
+            try:
+                listener(event)
+            except Exception:  # noqa: BLE001 - a listener's bug must not enter a call
+                _log.exception("a listener of the circuit breaker %s failed", self.name)
+
+
+class _FailedError(Exception):
+    """Stands for any failure in pybreaker's books."""
+
+
+def _succeed() -> None:
+    return None
+
+
+def _fail() -> NoReturn:
+    raise _FailedError

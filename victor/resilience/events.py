@@ -1,0 +1,82 @@
+"""What the guard says while it works: typed events for logs, renderers and tests.
+
+Data only. Knows neither who listens nor what is guarded.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+__all__ = [
+    "AttemptFailed",
+    "BreakerClosed",
+    "BreakerEvent",
+    "BreakerHalfOpened",
+    "BreakerOpened",
+    "GuardEvent",
+    "RetryScheduled",
+    "one_line",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class GuardEvent:
+    """Something that happened within one guarded call."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed(GuardEvent):
+    """One try failed. Whether another follows is not known yet."""
+
+    error: Exception
+    attempt: int
+    """From 1."""
+    seconds: float
+    """How long the try took."""
+
+
+@dataclass(frozen=True, slots=True)
+class RetryScheduled(GuardEvent):
+    """The call will be tried again after a wait."""
+
+    error: Exception
+    """What the last try failed with."""
+    wait_s: float
+    attempt: int
+    """The try that failed, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerOpened:
+    """Calls are refused from now on."""
+
+    name: str
+    retry_at: float
+    """When the next call will be let through, on the breaker's clock; infinite if forced open."""
+    error: BaseException | None
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerHalfOpened:
+    """One trial call is on its way."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerClosed:
+    """Calls go through again."""
+
+    name: str
+
+
+BreakerEvent: TypeAlias = BreakerOpened | BreakerHalfOpened | BreakerClosed
+"""What a listener is told."""
+
+
+def one_line(error: BaseException) -> str:
+    """Return an error as type and first line of its message, at most 200 characters."""
+    lines = str(error).splitlines()
+    text = type(error).__name__ + (f": {lines[0]}" if lines else "")
+    return text if len(text) <= 200 else text[:199] + "…"

@@ -1,0 +1,259 @@
+"""The guard round one endpoint: every attempt passes breaker and deadline, the call may retry.
+
+    retry -> breaker.admit -> deadline -> the attempt -> breaker.settle, exactly once
+
+Knows outcomes. What an attempt does, and what the items of a stream are, only its caller knows.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from random import random as _random
+from typing import TypeVar
+
+from victor.resilience.attempts import Guard, Observer, Run, StreamAttempt
+from victor.resilience.breaker import CircuitBreaker
+from victor.resilience.deadlines import Deadlines, Watchdog
+from victor.resilience.events import (
+    AttemptFailed,
+    BreakerEvent,
+    GuardEvent,
+    RetryScheduled,
+)
+from victor.resilience.retry import RetryBudget, RetryPolicy
+from victor.resilience.votes import judge, judge_response
+
+__all__ = [
+    "AttemptFailed",
+    "Deadlines",
+    "GuardEvent",
+    "Observer",
+    "Pipeline",
+    "RetryScheduled",
+]
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Pipeline:
+    """Guards the calls to one endpoint.
+
+    What an attempt raises reaches the caller as it is. Only a deadline of our own becomes a
+    `ProviderTimeoutError`, and a stream that breaks after its first content a
+    `StreamInterruptedError`.
+
+    Args:
+        name: the endpoint, for messages; never holds a key.
+        breaker: None leaves the breaker out.
+        retry: how often and when to try again.
+        deadlines: limits of one attempt.
+        budget: limits the retries of many calls together; None is no limit.
+        clock: monotonic seconds.
+        sleep: waits between attempts.
+        random: a number from 0 up to 1.
+        on_event: is told of failed attempts, scheduled retries, and what they do to the breaker;
+            what it raises is logged and goes no further.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        breaker: CircuitBreaker | None,
+        retry: RetryPolicy,
+        deadlines: Deadlines,
+        budget: RetryBudget | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], Awaitable[object]] = asyncio.sleep,
+        random: Callable[[], float] = _random,
+        on_event: Observer | None = None,
+    ) -> None:
+        self.name = name
+        self.breaker = breaker
+        self.deadlines = deadlines
+        self._guard = Guard(name, breaker, retry, budget, clock, random)
+        self._sleep = sleep
+        self._on_event = on_event
+
+    async def call(
+        self,
+        attempt: Callable[[], Awaitable[T]],
+        *,
+        deadlines: Deadlines | None = None,
+        on_event: Observer | None = None,
+    ) -> T:
+        """Make attempts until one succeeds or trying again is no use.
+
+        Args:
+            attempt: starts one attempt.
+            deadlines: limits for this call instead of the pipeline's.
+            on_event: a second observer, for this call only.
+
+        Raises:
+            CircuitOpenError: refused by the breaker; nothing was attempted.
+            ProviderTimeoutError: the last attempt took longer than `call_s`.
+            BaseException: what the last attempt raised, unchanged.
+        """
+        limit_s = (deadlines or self.deadlines).call_s
+        run = Run(self._guard, self._observer(on_event))
+        while True:
+            run.start()
+            try:
+                value = await self._within(limit_s, attempt)
+            except BaseException as error:
+                wait = run.failed(error)
+                if wait is None:
+                    raise
+            else:
+                run.succeeded()
+                return value
+            await self._sleep(wait)
+
+    def stream(
+        self,
+        attempt: Callable[[], AsyncIterator[T]],
+        *,
+        has_content: Callable[[T], bool],
+        is_final: Callable[[T], bool],
+        text_of: Callable[[T], str],
+        deadlines: Deadlines | None = None,
+        on_event: Observer | None = None,
+    ) -> AsyncGenerator[T, None]:
+        """Pass a stream on, item by item. It is tried again only before its first content.
+
+        The stream that `attempt` returns is closed on every path. It has succeeded when it ends
+        after a final item; a consumer that leaves earlier says nothing about the endpoint.
+
+        Args:
+            attempt: starts one stream.
+            has_content: whether an item is useful to the consumer; others are heartbeats.
+            is_final: whether an item says that the stream is complete.
+            text_of: the text of an item that has content; `""` for none.
+            deadlines: limits for this stream instead of the pipeline's.
+            on_event: a second observer, for this stream only.
+
+        Raises:
+            CircuitOpenError: refused by the breaker; nothing was attempted.
+            StreamInterruptedError: the stream broke, stalled or ended too early after content.
+            ProviderTimeoutError: no content within `first_content_s`.
+            ProviderInvalidResponseError: the stream ended with neither content nor a final item.
+            BaseException: what the last attempt raised, unchanged.
+        """
+        return self._stream(
+            attempt, has_content, is_final, text_of, deadlines or self.deadlines, on_event
+        )
+
+    async def call_once(self, fn: Callable[[], Awaitable[T]]) -> T:
+        """Run something under the breaker alone: no retry and no deadline.
+
+        Args:
+            fn: starts the work. If it returns something with an HTTP status, such as a response
+                that was not checked yet, that status is the outcome.
+
+        Raises:
+            CircuitOpenError: refused by the breaker; nothing was started.
+            BaseException: what `fn` raised, unchanged.
+        """
+        run = Run(self._guard, self._observer(None))
+        run.start()
+        try:
+            value = await fn()
+        except BaseException as error:
+            run.settle(judge(error), error)
+            raise
+        run.settle(judge_response(value))
+        return value
+
+    async def _stream(
+        self,
+        attempt: Callable[[], AsyncIterator[T]],
+        has_content: Callable[[T], bool],
+        is_final: Callable[[T], bool],
+        text_of: Callable[[T], str],
+        limits: Deadlines,
+        on_event: Observer | None,
+    ) -> AsyncGenerator[T, None]:
+        idle_s = limits.idle_s
+        run = Run(self._guard, self._observer(on_event))
+        while True:
+            run.start()
+            state = StreamAttempt(run, limits)
+            dog, parts = state.dog, state.parts
+            source: AsyncIterator[T] | None = None
+            try:
+                dog.begin()
+                source = attempt()
+                advance = aiter(source).__anext__
+                while True:
+                    dog.begin()
+                    try:
+                        item = await advance()
+                    except StopAsyncIteration:
+                        break
+                    dog.end()
+                    if has_content(item):
+                        dog.restart(idle_s)
+                        parts.append(text_of(item))
+                        if not state.begun:
+                            state.begin()
+                    if is_final(item):
+                        state.final = True
+                    yield item
+                state.end()
+                return
+            except BaseException as error:
+                wait = state.failed(error)
+                if state.complete:
+                    return
+                if wait is None:
+                    raise
+            finally:
+                dog.close()
+                await _close(source)
+            await self._sleep(wait)
+
+    async def _within(self, limit_s: float | None, attempt: Callable[[], Awaitable[T]]) -> T:
+        if limit_s is None:
+            return await attempt()
+        dog = Watchdog(limit_s)
+        dog.begin()
+        try:
+            value = await attempt()
+        except BaseException as error:
+            if dog.claims(error):
+                raise self._guard.timed_out("no answer within", limit_s) from error
+            raise
+        else:
+            dog.end()
+            return value
+        finally:
+            dog.close()
+
+    def _observer(self, on_event: Observer | None) -> Observer | None:
+        observers = [each for each in (self._on_event, on_event) if each is not None]
+        if not observers:
+            return None
+
+        def tell(event: GuardEvent | BreakerEvent) -> None:
+            for observer in observers:
+                try:
+                    observer(event)
+                except Exception:  # noqa: BLE001 - an observer's bug must not enter a call
+                    _log.exception("an observer of the guard of %s failed", self.name)
+
+        return tell
+
+
+async def _close(source: object) -> None:
+    close = getattr(source, "aclose", None)
+    if close is None:
+        return
+    try:
+        await close()
+    except Exception:  # noqa: BLE001 - must not replace the answer, or the error on its way
+        _log.warning("closing a stream failed", exc_info=True)
