@@ -8,19 +8,9 @@ from pathlib import Path
 import pytest
 
 from tests.local.places import Hub, serve
-from victor.errors import WeightsMissingError
 from victor.local.catalog import Mirror, Weights
-from victor.local.weights import find_weights
 
 PART = 40_000
-
-
-@pytest.fixture(scope="session")
-def weights() -> Path:
-    try:
-        return find_weights(None)
-    except WeightsMissingError as error:
-        pytest.skip(f"the embedded model is not here: run `make model` first ({error.command})")
 
 
 @pytest.fixture

@@ -6,11 +6,12 @@ Knows how to pick weights and to give a small model tools; what the child is and
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from victor.config.catalog import Vendor
-from victor.errors import ConfigError
+from victor.errors import ConfigError, ProviderConnectionError
 from victor.local.process import LocalServer
 from victor.local.weights import find_weights
 from victor.providers.http import HTTPProvider
@@ -87,9 +88,26 @@ class LocalProvider(HTTPProvider):
 
     async def _fetch(self, call: HTTPCall, model: str) -> bytes:
         async with self._server.use():
-            return await super()._fetch(call, model)
+            with self._death_named():
+                return await super()._fetch(call, model)
 
     async def _events(self, call: HTTPCall, model: str) -> AsyncGenerator[StreamChunk, None]:
         async with self._server.use():
-            async for chunk in super()._events(call, model):
-                yield chunk
+            with self._death_named():
+                async for chunk in super()._events(call, model):
+                    yield chunk
+
+    @contextmanager
+    def _death_named(self) -> Iterator[None]:
+        """Say how the child died, where that is why the connection broke."""
+        try:
+            yield
+        except ProviderConnectionError as error:
+            death = self._server.last_death
+            if death is None:
+                raise
+            raise ProviderConnectionError(
+                f"the embedded model's process is gone: {death}",
+                provider=self.name,
+                raw_error=error,
+            ) from error

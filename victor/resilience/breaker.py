@@ -222,10 +222,8 @@ class CircuitBreaker:
         From then on the trial is a call like any other and votes when it is settled. Has no effect
         for other permits.
         """
-        if permit is not self._probe:
-            return
         with self._lock:
-            if permit is not self._probe or permit.epoch != self._epoch:
+            if permit is not self._probe:
                 return
             # `trips` stays: a trial that breaks off later has proved little.
             event = self._close()

@@ -10,11 +10,14 @@ from __future__ import annotations
 from victor.tools.base import Tool, ToolContext
 from victor.tools.files import listing, reading, text_files
 from victor.tools.passages import best_passages
-from victor.tools.text import COMPACT
+from victor.tools.text import COMPACT, Limits
 from victor.types import ToolDefinition, ToolExample
 
 __all__ = ["compact_tools"]
 
+# A prompt is read at 100 to 200 tokens per second: 1,000 characters are two to three seconds.
+_NAMES = Limits(characters=1_200, lines=60, line_characters=200)
+_PASSAGES = Limits(characters=2_400, lines=60, line_characters=300)
 _MOST_NAMES = 60
 """So many file names still leave room in a context of 4,096 tokens."""
 
@@ -30,7 +33,7 @@ def compact_tools() -> list[Tool]:
 
 def _search(context: ToolContext, query: str) -> str:
     """Search all files for words; returns the lines that fit best."""
-    return best_passages(context.workspace, query, hint=context.request, limits=COMPACT)
+    return best_passages(context.workspace, query, hint=context.request, limits=_PASSAGES)
 
 
 def _read(context: ToolContext, path: str) -> str:
@@ -40,7 +43,7 @@ def _read(context: ToolContext, path: str) -> str:
 
 def _list_files(context: ToolContext) -> str:
     """List the names of all files."""
-    return listing(context.workspace, limits=COMPACT)
+    return listing(context.workspace, limits=_NAMES)
 
 
 def _example(request: str, **arguments: str) -> ToolExample:

@@ -22,7 +22,7 @@ from victor.tools.text import Limits, lines_of, within
 
 __all__ = ["best_passages"]
 
-_MOST_PASSAGES = 6
+_MOST_PASSAGES = 5
 _AROUND = 2
 """Lines shown, and counted, on each side of a line that fits."""
 _NEIGHBOUR, _FILE_NAME = 0.4, 0.5

@@ -24,7 +24,7 @@ class Limits:
 FULL = Limits(characters=40_000, lines=1_000, line_characters=2_000)
 """For models with a large context window."""
 
-COMPACT = Limits(characters=5_000, lines=200, line_characters=400)
+COMPACT = Limits(characters=4_000, lines=200, line_characters=400)
 """For a context of 4,096 tokens, of which a result may take about a third."""
 
 
