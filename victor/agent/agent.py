@@ -88,6 +88,8 @@ class Agent:
         self._runner = ToolRunner(Toolset(tools), mode, approve)
         self._conversation = Conversation(messages, system=system)
         self._running = False
+        if temperature is None:
+            temperature = self.provider.default_temperature
         given = {"temperature": temperature, "max_tokens": max_tokens}
         self._options = {key: value for key, value in given.items() if value is not None}
 

@@ -111,6 +111,8 @@ class BaseProvider(ABC):
 
     default_model: str | None = None
     """The model an `Agent` uses where none is named."""
+    default_temperature: float | None = None
+    """What an `Agent` passes where none is given; None leaves it to `chat` and `stream`."""
 
     _never_nests = False
     """Set by providers of ours whose `stream` calls no guarded method of its own; saves a layer."""
@@ -134,9 +136,13 @@ class BaseProvider(ABC):
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
         for name, guarded in (("chat", _guarded_chat), ("stream", _guarded_stream)):
-            method = cls.__dict__.get(name)
-            if method is not None and not getattr(method, "__isabstractmethod__", False):
+            method = getattr(cls, name)
+            if getattr(method, "__isabstractmethod__", False):
+                continue
+            # Its own, or that of a mixin which is no provider; a base provider's is guarded.
+            if name in cls.__dict__ or not hasattr(method, "_is_guarded"):
                 setattr(cls, name, guarded(method))
+                cls._never_nests = cls.__dict__.get("_never_nests", False)
 
     # ------------------------------------------------------------------ the author's part
 
@@ -295,9 +301,9 @@ def _guarded_chat(
 ) -> Callable[..., Awaitable[CompletionResponse]]:
     @functools.wraps(chat)
     async def guarded(self: BaseProvider, *args: Any, **kwargs: Any) -> CompletionResponse:
+        deadlines, on_event = _call_options(kwargs)
         if _inside.get() is self:
             return await chat(self, *args, **kwargs)
-        deadlines, on_event = _call_options(kwargs)
         token = _inside.set(self)
         try:
             return await self._guard.call(
@@ -306,6 +312,7 @@ def _guarded_chat(
         finally:
             _inside.reset(token)
 
+    guarded._is_guarded = True  # type: ignore[attr-defined] # read by __init_subclass__
     return guarded
 
 
@@ -314,9 +321,9 @@ def _guarded_stream(
 ) -> Callable[..., AsyncIterator[StreamChunk]]:
     @functools.wraps(stream)
     def guarded(self: BaseProvider, *args: Any, **kwargs: Any) -> AsyncIterator[StreamChunk]:
+        deadlines, on_event = _call_options(kwargs)
         if _inside.get() is self:
             return stream(self, *args, **kwargs)
-        deadlines, on_event = _call_options(kwargs)
 
         def attempt() -> AsyncIterator[StreamChunk]:
             if self._never_nests:
@@ -332,6 +339,7 @@ def _guarded_stream(
             on_event=on_event,
         )
 
+    guarded._is_guarded = True  # type: ignore[attr-defined] # read by __init_subclass__
     return guarded
 
 

@@ -98,7 +98,10 @@ _BY_TEXT: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = (
 )
 
 _CODES_BEFORE_STATUS = (ContextWindowExceededError, ProviderQuotaError, ContentFilterError)
-_TWO_COUNTS = re.compile(r"(\d[\d,]{2,})\D+(\d[\d,]{2,})")
+_HTTP_STATUS = re.compile(r"[45][0-9]{2}")
+# Numbers that stand alone: not the date in a model's name.
+_COUNT = re.compile(r"(?<![\w.-])[0-9][0-9,]{2,14}(?![\w-])")
+_SUM_OVER_LIMIT = re.compile(r"([0-9]+) \+ ([0-9]+) > ([0-9]+)")
 _MAX_TEXT = 600
 
 
@@ -132,7 +135,7 @@ def error_from_response(
         host: where the answer came from.
     """
     if 300 <= status < 400:
-        target = headers.get("location", "nowhere")[:200]
+        target = _printable(headers.get("location", "nowhere"))[:200]
         return ProviderInvalidRequestError(
             f"{host} answered {status} and points to {target}. Redirects are not followed, as they "
             f"would carry the key and the prompt along; set base_url to the final address.",
@@ -142,10 +145,9 @@ def error_from_response(
         )
     found = _read(body)
     kind = _kind(status, found)
-    text = found.text or _hint(status)
     return _make(
         kind,
-        f"{host or provider} answered {status}: {text}",
+        f"{host or provider} answered {status}: {found.text or 'no details'}{_hint(status, kind)}",
         found,
         provider=provider,
         model=model,
@@ -197,20 +199,25 @@ def _make(kind: type[ProviderError], message: str, found: _Body, **details: Any)
 def _counts(found: _Body) -> tuple[int | None, int | None]:
     raw = found.raw
     if isinstance(raw, Mapping) and isinstance(raw.get("n_prompt_tokens"), int):
-        return raw["n_prompt_tokens"], raw.get("n_ctx")
-    match = _TWO_COUNTS.search(found.text)
-    if match is None:
-        return None, None
-    pair = sorted(int(number.replace(",", "")) for number in match.groups())
-    return pair[1], pair[0]
+        limit = raw.get("n_ctx")
+        return raw["n_prompt_tokens"], limit if isinstance(limit, int) else None
+    if added := _SUM_OVER_LIMIT.search(found.text):
+        prompt, answer, limit = map(int, added.groups())
+        return prompt + answer, limit
+    counts = [int(number.replace(",", "")) for number in _COUNT.findall(found.text)[:2]]
+    return (max(counts), min(counts)) if len(counts) == 2 else (None, None)
 
 
 def _kind(status: int, found: _Body) -> type[ProviderError]:
     by_words = _by_words(found)
-    if by_words is not None and (issubclass(by_words, _CODES_BEFORE_STATUS) or status == 400):
+    if by_words is not None and issubclass(by_words, _CODES_BEFORE_STATUS):
         return by_words
-    if status == 422 and by_words is not None:
-        return by_words
+    if status >= 500 and found.status == 429:
+        return ProviderRateLimitError  # a router's own status round that of the vendor
+    if status in (400, 422):
+        # Whatever type such a body names, the server is well enough to refuse.
+        broken = by_words is None or issubclass(by_words, ProviderServerError)
+        return ProviderInvalidRequestError if broken or by_words is None else by_words
     if status == 404:
         # Without a word about a model, it is the address that is wrong.
         named = by_words is ModelNotFoundError or "model" in found.text.lower()
@@ -254,7 +261,8 @@ def _describe(value: Any) -> _Body:
         return _Body(_printable(inner), _codes(outer), _status(outer), value)
     if not isinstance(inner, Mapping):
         return _Body(_printable(str(value)), _codes(outer), None, value)
-    text = inner.get("message") or inner.get("detail") or outer.get("message") or ""
+    told = (inner.get("message"), inner.get("detail"), outer.get("message"), outer.get("errors"))
+    text = next((one for one in told if one), "")
     nested = inner.get("innererror")
     codes = _codes(inner) + _codes(outer) + (_codes(nested) if isinstance(nested, Mapping) else ())
     return _Body(_printable(_upstream(inner, text)), codes, _status(inner) or _status(outer), inner)
@@ -276,17 +284,17 @@ def _codes(value: Mapping[str, Any]) -> tuple[str, ...]:
 def _status(value: Mapping[str, Any]) -> int | None:
     for key in ("code", "status", "status_code"):
         number = value.get(key)
-        if isinstance(number, str) and number.isdigit():
+        if isinstance(number, str) and _HTTP_STATUS.fullmatch(number):
             number = int(number)
         if isinstance(number, int) and 400 <= number < 600:
             return number
     return None
 
 
-def _hint(status: int) -> str:
-    if status == 404:
-        return "no such address; does base_url end in the API's version, such as /v1?"
-    return "no details"
+def _hint(status: int, kind: type[ProviderError]) -> str:
+    if status == 404 and kind is ProviderInvalidRequestError:
+        return "; no such address: does base_url end in the API's version, such as /v1?"
+    return ""
 
 
 def _printable(text: str) -> str:

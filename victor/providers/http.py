@@ -10,10 +10,14 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import httpx
 
 from victor.config.api_keys import get_api_key, missing_key_message
 from victor.config.catalog import Vendor
+from victor.config.checks import WrongSettingError
+from victor.config.checks import url as checked_address
 from victor.errors import (
     ConfigError,
     ProviderAuthError,
@@ -22,7 +26,7 @@ from victor.errors import (
 from victor.providers.base import BaseProvider
 from victor.providers.failures import error_from_response, looks_like_html
 from victor.providers.request import ChatRequest, Endpoint, HTTPCall, Wire
-from victor.providers.sse import SSEError
+from victor.providers.sse import MAX_EVENT_BYTES, SSEError
 from victor.providers.transport import Transport
 from victor.providers.wires.openai_chat.encode import Dialect
 from victor.providers.wires.openai_chat.wire import OpenAIChat
@@ -36,9 +40,6 @@ from victor.types import (
     StreamChunk,
     ToolDefinition,
 )
-
-if TYPE_CHECKING:
-    import httpx
 
 __all__ = ["HTTPProvider"]
 
@@ -58,7 +59,8 @@ class HTTPProvider(BaseProvider):
         **kwargs: see `BaseProvider`.
 
     Raises:
-        ConfigError: the vendor has no address of its own and none was given, or it is not http(s).
+        ConfigError: the vendor has no address of its own and none was given, it is not http(s), or
+            the key cannot be sent.
     """
 
     _never_nests = True
@@ -75,7 +77,7 @@ class HTTPProvider(BaseProvider):
     ) -> None:
         self.vendor = vendor
         super().__init__(
-            api_key=get_api_key(vendor.name, api_key),
+            api_key=_checked_key(vendor, get_api_key(vendor.name, api_key)),
             base_url=_checked_url(vendor, base_url),
             timeout=timeout,
             max_retries=max_retries,
@@ -152,7 +154,7 @@ class HTTPProvider(BaseProvider):
         chunks = self._events(self._wire.encode(request), model)
         if adapter is None or step is None or not step.offers_tools:
             return chunks
-        return adapter.parse_stream(chunks)
+        return _closing(chunks, adapter.parse_stream(chunks))
 
     async def list_models(self) -> list[str]:
         """Ask the endpoint which models it serves; also the cheapest proof that a key works.
@@ -260,10 +262,14 @@ class _Reader:
     """From the bytes of one stream to its chunks."""
 
     def __init__(self, wire: Wire, model: str) -> None:
+        self._wire = wire
+        self._model = model
         self._splitter = wire.splitter()
         self._decoder = wire.stream_decoder(model=model)
         self.head = b""
         """The first bytes, to tell what it was if it was no stream."""
+        self._body: bytearray | None = None
+        self._final: StreamChunk | None = None
 
     @property
     def done(self) -> bool:
@@ -272,28 +278,70 @@ class _Reader:
     def feed(self, block: bytes) -> list[StreamChunk]:
         if not self.head:
             self.head = block[:256]
-        return self._chunks(self._splitter.feed(block))
+            if block.lstrip().startswith((b"{", b"[")):
+                self._body = bytearray()  # an error, or the answer of a server that cannot stream
+        if self._body is None:
+            return self._chunks(self._splitter.feed(block))
+        self._body += block
+        if len(self._body) > MAX_EVENT_BYTES:
+            raise SSEError(f"one JSON body of more than {MAX_EVENT_BYTES:,} bytes")
+        return []
 
     def close(self) -> list[StreamChunk]:
-        return [] if self.done else self._chunks(self._splitter.close())
+        if self._body is None:
+            return [] if self.done else self._chunks(self._splitter.close())
+        answer = self._wire.decode(bytes(self._body), model=self._model)
+        self._final = StreamChunk(
+            tool_calls=answer.tool_calls,
+            stop_reason=answer.stop_reason,
+            usage=answer.usage,
+            is_final=True,
+            provider_state=answer.provider_state,
+            model=answer.model,
+        )
+        return [StreamChunk(answer.content, answer.reasoning or "")]
 
     def final(self) -> StreamChunk:
-        return self._decoder.finish()
+        return self._final or self._decoder.finish()
 
     def _chunks(self, events: list[bytes]) -> list[StreamChunk]:
         decode = self._decoder.feed
         return [chunk for data in events if (chunk := decode(data)) is not None]
 
 
-def _checked_url(vendor: Vendor, base_url: str | None) -> str | None:
-    url = (base_url or vendor.base_url or "").rstrip("/")
-    if not url:
+async def _closing(
+    source: AsyncGenerator[StreamChunk, None], chunks: AsyncIterator[StreamChunk]
+) -> AsyncIterator[StreamChunk]:
+    """Pass `chunks` on, and close what they are made of as soon as nobody wants more."""
+    try:
+        async for chunk in chunks:
+            yield chunk
+    finally:
+        await source.aclose()
+
+
+def _checked_url(vendor: Vendor, base_url: str | None) -> str:
+    given = base_url or vendor.base_url
+    if not given:
         raise ConfigError(
             f"{vendor.name} has no address of its own: pass base_url (--base-url URL)"
         )
-    if not url.startswith(("http://", "https://")):
-        raise ConfigError(f"base_url must start with http:// or https://, and is {url!r}")
-    return url
+    try:
+        address: str = checked_address("base_url", given)
+        httpx.URL(address)
+    except (WrongSettingError, httpx.InvalidURL) as error:
+        raise ConfigError(str(error)) from None
+    return address
+
+
+def _checked_key(vendor: Vendor, key: str | None) -> str | None:
+    # Here, as the HTTP library would quote it in its error.
+    if key and not (key.isascii() and key.isprintable()):
+        raise ConfigError(
+            f"the API key of {vendor.name} has a character that no key has, such as a line break "
+            f"or a typographic dash: set it again with `victor keys set {vendor.name}`"
+        )
+    return key
 
 
 def _rewritten(request: ChatRequest, step: Step | None) -> ChatRequest:

@@ -63,6 +63,7 @@ class LocalProvider(HTTPProvider):
         self._window = context_window
         self._server = LocalServer(self._weights, context_window=context_window)
         self.default_model = self._weights.stem
+        self.default_temperature = 0.0  # anything above makes a small model guess
         self._adapter = ConstrainedAdapter(chain=self._weights.stat().st_size >= _TINY_BYTES)
 
     async def discover_capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - there is one

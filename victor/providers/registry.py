@@ -84,11 +84,11 @@ def create_provider(name: str, **options: Any) -> BaseProvider:
         ConfigError: the settings or the options are wrong.
         WeightsMissingError: the embedded model has not been downloaded.
     """
+    settings = load_settings()
+    options = _with_settings(name, options, settings)
     registered = _registered().get(name)
     if registered is not None:
         return registered(**options)
-    settings = load_settings()
-    options = _with_settings(name, options, settings)
     if name == "local":
         from victor.providers.local import LocalProvider
 

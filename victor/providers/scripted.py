@@ -114,6 +114,7 @@ class MockLLM(BaseProvider):
             stop_reason=answer.stop_reason,
             usage=answer.usage,
             is_final=True,
+            provider_state=answer.provider_state,
             model=answer.model,
         )
 

@@ -100,7 +100,7 @@ class SSEDecoder:
 
     def _add(self, value: bytes) -> None:
         self._data.append(value)
-        self._held += len(value)
+        self._held += len(value) + 1  # empty lines take memory, too
         if self._held > self._limit:
             raise SSEError(f"an event of the stream is longer than {self._limit:,} bytes")
 

@@ -89,7 +89,7 @@ class Transport:
         try:
             request = client.build_request(method, _url(url), content=body, headers=headers)
             return await client.send(request, stream=True, auth=None)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except (httpx.HTTPError, OSError) as error:
             raise self._named(error, url, "waiting for an answer") from error
 
     async def read(self, response: httpx.Response) -> bytes:
@@ -175,7 +175,7 @@ def _kind(
             return ProviderConnectionError, f"the proxy refused to connect to {host}: {about}"
         case httpx.DecodingError():
             return ProviderInvalidResponseError, f"{host} sent a damaged compressed body: {about}"
-        case httpx.UnsupportedProtocol() | httpx.InvalidURL() | httpx.LocalProtocolError():
+        case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
             return ProviderInvalidRequestError, f"cannot send this request to {host}: {about}"
         case _:
             return ProviderConnectionError, f"{host} broke the connection while {phase}: {about}"

@@ -7,6 +7,7 @@ nothing about HTTP, keys or retries; of several choices only the first is read.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -58,7 +59,7 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
         ProviderError: the body is an error object; its type says which.
     """
     value = _parse(body, provider, model)
-    if value.get("error"):
+    if _is_error(value):
         raise error_from_body(value, provider=provider, model=model)
     choices = value.get("choices")
     if not isinstance(choices, list):
@@ -68,7 +69,7 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
     answer.add_delta(_mapping(choice.get("message")))
     answer.raw_stop = choice.get("finish_reason") or None
     answer.usage = _usage(value)
-    answer.model = value.get("model") or model
+    answer.model = _word(value.get("model")) or model
     final = answer.final(complete=True)
     return CompletionResponse.model_construct(
         content="".join(answer.content),
@@ -113,24 +114,21 @@ class ChatStream:
                     self._answer.has_text = True
                     return StreamChunk(text)
         except (ValueError, KeyError, IndexError, TypeError):
+            if not data.strip():
+                return None  # a heartbeat
             value = _parse(data, self._answer.provider, self._answer.asked)
         return self._slowly(value)
 
     def _slowly(self, value: JsonObject) -> StreamChunk | None:
         answer = self._answer
-        if value.get("error"):
-            raise error_from_body(
-                value, provider=answer.provider, model=answer.asked, where="in the stream"
-            )
-        if "choices" not in value and ("detail" in value or value.get("object") == "error"):
+        if _is_error(value):
             raise error_from_body(
                 value, provider=answer.provider, model=answer.asked, where="in the stream"
             )
         usage = _usage(value)
         if usage is not None:
             answer.usage = usage  # cumulative where repeated: the last one counts
-        if value.get("model"):
-            answer.model = value["model"]
+        answer.model = _word(value.get("model")) or answer.model
         choices = value.get("choices")
         choice = _first(choices) if isinstance(choices, list) else {}
         if choice.get("index"):
@@ -166,14 +164,12 @@ class _Answer:
     def add_delta(self, delta: Mapping[str, Any]) -> StreamChunk | None:
         """Add a delta, or the message of a whole answer, and return what it adds as a chunk."""
         text, thought = _texts(delta.get("content"))
-        refusal = delta.get("refusal")
-        if isinstance(refusal, str) and refusal:
+        refusal = _word(delta.get("refusal"))
+        if refusal:
             text += refusal
             self.refused = True
-        for key in ("reasoning_content", "reasoning"):
-            if isinstance(delta.get(key), str) and delta[key]:
-                thought += delta[key]
-                break
+        # Some send the same under both names.
+        thought += _word(delta.get("reasoning_content")) or _word(delta.get("reasoning"))
         if isinstance(delta.get("reasoning_details"), list):
             self.details += delta["reasoning_details"]
             if not thought:
@@ -237,12 +233,12 @@ class _Calls:
 
     def __init__(self) -> None:
         self._calls: list[JsonObject] = []
-        self._by_index: dict[Any, JsonObject] = {}
+        self._by_index: dict[int, JsonObject] = {}
 
     def add(self, delta: Mapping[str, Any]) -> str:
         """Take the calls of a delta; return the text of their arguments."""
         fragments = delta.get("tool_calls")
-        if not isinstance(fragments, list):
+        if not isinstance(fragments, list) or not fragments:
             legacy = delta.get("function_call")
             if not isinstance(legacy, Mapping):
                 return ""
@@ -252,28 +248,32 @@ class _Calls:
     def _add(self, item: Mapping[str, Any]) -> str:
         function = _mapping(item.get("function"))
         custom = item.get("custom")
-        if isinstance(custom, Mapping) and not function.get("name"):
-            function = {"name": custom.get("name"), "arguments": {"input": custom.get("input")}}
-        name, arguments = function.get("name") or "", function.get("arguments")
-        call = self._find(item.get("index"), item.get("id") or "", name)
+        own = function or _mapping(custom)
+        name, arguments = _word(own.get("name")), own.get("arguments")
+        call = self._find(item.get("index"), _word(item.get("id")), name)
         # Some hosts repeat the name on every fragment, others send it in pieces before the rest.
         if name and name != call["name"] and not call["text"]:
             call["name"] += name
+        if custom and own is custom:
+            call["input"] = call.get("input", "") + _word(own.get("input"))
+            arguments = {"input": call["input"]}
         if isinstance(arguments, str):
             call["text"] += [arguments] if arguments else []
             return arguments or name
-        if isinstance(arguments, Mapping):
+        if arguments is not None:
+            # An object; anything else is kept to be refused like any other bad arguments.
             call["text"] = [to_json(arguments).decode()]
-        return name or ("…" if arguments else "")
+        return name or ("" if arguments is None else "…")
 
     def _find(self, index: Any, call_id: str, name: str) -> JsonObject:
+        index = index if isinstance(index, int) else None
         if index is not None:
             call = self._by_index.get(index)
         elif call_id:
             call = next((one for one in self._calls if one["id"] == call_id), None)
         else:
             call = self._calls[-1] if self._calls and not name else None
-        if call is None or (call_id and call["id"] and call["id"] != call_id):
+        if call is None or _is_another(call, call_id, name):
             call = {"id": call_id, "name": "", "text": []}
             self._calls.append(call)
         if call_id:
@@ -297,6 +297,13 @@ class _Calls:
         return calls
 
 
+def _is_another(call: JsonObject, call_id: str, name: str) -> bool:
+    """Tell whether a fragment at the index of a call begins the next one: index 0 for all."""
+    if call_id and call["id"]:
+        return bool(call_id != call["id"])
+    return bool(name and call["text"] and name != call["name"])
+
+
 def _texts(content: Any) -> tuple[str, str]:
     """Return the text and the thinking of a content field, which may be a list of parts."""
     if isinstance(content, str):
@@ -316,10 +323,8 @@ def _texts(content: Any) -> tuple[str, str]:
 
 
 def _detail_text(item: Any) -> str:
-    if not isinstance(item, Mapping):
-        return ""
-    text = item.get("text") or item.get("summary")
-    return text if isinstance(text, str) else ""
+    item = _mapping(item)
+    return _word(item.get("text") or item.get("summary"))
 
 
 def _usage(value: Mapping[str, Any]) -> Usage | None:
@@ -353,7 +358,20 @@ def _mapping(value: Any) -> Mapping[str, Any]:
 
 
 def _count(value: Any) -> int | None:
-    return int(value) if isinstance(value, int | float) and not isinstance(value, bool) else None
+    if isinstance(value, float):
+        return int(value) if math.isfinite(value) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _word(value: Any) -> str:
+    return value if isinstance(value, str) else ""
+
+
+def _is_error(value: Mapping[str, Any]) -> bool:
+    """Tell whether a body or an event is an error; vLLM, Mistral and FastAPI do not wrap theirs."""
+    if value.get("error"):
+        return True
+    return "choices" not in value and ("detail" in value or value.get("object") == "error")
 
 
 def _first(choices: Sequence[Any]) -> Mapping[str, Any]:

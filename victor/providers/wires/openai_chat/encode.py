@@ -8,8 +8,9 @@ bytes are kept on it: a long conversation costs the same per turn as a short one
 from __future__ import annotations
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Literal
 
 from pydantic_core import to_json
@@ -21,6 +22,10 @@ from victor.types import Attachment, JsonObject, Message, ToolCall, ToolDefiniti
 __all__ = ["Dialect", "encode"]
 
 _CACHE_KEY = "_openai_chat"
+# From the registered names of media types to what the API calls them.
+_AUDIO_FORMATS: Mapping[str, str] = MappingProxyType(
+    {"mpeg": "mp3", "wave": "wav", "x-wav": "wav", "vnd.wave": "wav"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +45,15 @@ def encode(request: ChatRequest, dialect: Dialect) -> HTTPCall:
     The same history always gives the same bytes, so that the vendor's prompt cache can hit.
 
     Raises:
-        UnsupportedFeatureError: an attachment is of a kind this protocol cannot carry.
+        UnsupportedFeatureError: an attachment is of a kind this protocol cannot carry, or an option
+            is no JSON value.
     """
-    parts: list[bytes] = [b'{"model":', to_json(request.model), b',"messages":[']
+    parts: list[bytes] = [b'{"model":', _json(request.model), b',"messages":[']
     parts.append(b",".join([_message(message) for message in request.messages]))
     parts.append(b"]")
     settings = _settings(request, dialect)
     if settings:
-        parts += (b",", to_json(settings, inf_nan_mode="null")[1:])
+        parts += (b",", _json(settings)[1:])
     else:
         parts.append(b"}")
     return HTTPCall("/chat/completions", b"".join(parts))
@@ -57,9 +63,7 @@ def _settings(request: ChatRequest, dialect: Dialect) -> JsonObject:
     settings: JsonObject = {}
     if request.tools:
         settings["tools"] = [_tool(tool) for tool in request.tools]
-    if request.temperature is not None and not request.model.startswith(
-        dialect.no_sampling or ("\0",)
-    ):
+    if request.temperature is not None and not request.model.startswith(dialect.no_sampling):
         settings["temperature"] = request.temperature
     if request.max_tokens is not None:
         settings[dialect.max_tokens_name] = request.max_tokens
@@ -122,19 +126,27 @@ def _calls(calls: Sequence[ToolCall]) -> list[JsonObject]:
 
 def _arguments(call: ToolCall) -> str:
     # What did not parse is not sent back: servers parse it again and answer 400 or 500.
-    return to_json(call.arguments).decode() if call.error is None else "{}"
+    return _json(call.arguments).decode() if call.error is None else "{}"
 
 
 def _content(message: Message) -> Any:
     if not message.attachments:
-        return _clean(message.content)
-    parts = [{"type": "text", "text": _clean(message.content)}] if message.content else []
+        return message.content
+    parts = [{"type": "text", "text": message.content}] if message.content else []
     return parts + [_attachment(attachment) for attachment in message.attachments]
 
 
-def _clean(text: str) -> str:
-    """Replace lone surrogates, which no UTF-8 body can carry."""
-    return text if text.isascii() else text.encode("utf-8", "replace").decode()
+def _json(value: Any) -> bytes:
+    try:
+        return to_json(value, inf_nan_mode="null")
+    except ValueError:
+        # Lone surrogates, which no UTF-8 body can carry, or no JSON value at all.
+        import json
+    try:
+        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+    except (TypeError, ValueError) as error:
+        raise UnsupportedFeatureError(f"the request cannot be written as JSON: {error}") from error
+    return text.encode("utf-8", "replace")
 
 
 def _attachment(attachment: Attachment) -> JsonObject:
@@ -148,7 +160,8 @@ def _attachment(attachment: Attachment) -> JsonObject:
         )
     if kind == "audio":
         data = base64.b64encode(attachment.data).decode()
-        return {"type": "input_audio", "input_audio": {"data": data, "format": subtype}}
+        format_ = _AUDIO_FORMATS.get(subtype, subtype)
+        return {"type": "input_audio", "input_audio": {"data": data, "format": format_}}
     if attachment.media_type == "application/pdf":
         file = {"filename": attachment.name or "file.pdf", "file_data": _data_uri(attachment)}
         return {"type": "file", "file": file}
