@@ -10,6 +10,7 @@ from __future__ import annotations
 from victor.tools.base import Tool, ToolContext
 from victor.tools.files import listing, reading, text_files
 from victor.tools.passages import best_passages
+from victor.tools.paths import PathError
 from victor.tools.text import COMPACT, Limits
 from victor.types import ToolDefinition, ToolExample
 
@@ -75,7 +76,10 @@ class _Read(Tool):
     """The read tool, whose schema names the files there are."""
 
     def narrow(self, context: ToolContext) -> ToolDefinition:
-        names = text_files(context.workspace, at_most=_MOST_NAMES)
+        try:
+            names = text_files(context.workspace, at_most=_MOST_NAMES)
+        except PathError:
+            return self.definition  # the workspace is gone; running the tool will say so
         if not names:
             return self.definition
         parameters = self.definition.parameters

@@ -74,16 +74,16 @@ def best_passages(
     lines = _matching_lines(workspace, list(weights), time.monotonic() + deadline_s)
     if not lines:
         return f"No match for {query!r} in any file."
+    passages = _chosen(_scored(lines, weights))
     parts: list[str] = []
-    for passage in _chosen(_scored(lines, weights)):
-        shown_lines = lines_of(file_text(workspace, passage.file) or "")[
-            passage.first : passage.end
-        ]
-        head = (
-            f"{shown(passage.file)}, lines {passage.first + 1}-{passage.first + len(shown_lines)}:"
-        )
-        parts += [head, *shown_lines, ""]
-    return "\n".join(within(parts[:-1], limits))
+    for passage in passages:
+        text = lines_of(file_text(workspace, passage.file) or "")[passage.first : passage.end]
+        where = f"lines {passage.first + 1}-{passage.first + len(text)}"
+        parts += [f"{shown(passage.file)}, {where}:", *text, ""]
+    kept = within(parts[:-1], limits)
+    if len(lines) > sum(passage.end - passage.first for passage in passages):
+        kept.append(f"[the best of {len(lines):,} lines; use rarer words for others]")
+    return "\n".join(kept)
 
 
 def _stems(text: str) -> Iterator[str]:

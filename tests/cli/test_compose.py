@@ -1,0 +1,197 @@
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from tests.cli.support import terminal
+from victor.cli.approve import Approver
+from victor.cli.compose import SYSTEM_TINY, Flags, Plan, prepare
+from victor.cli.exits import UsageError
+from victor.config.choice import Choice
+from victor.errors import ConfigError, WeightsMissingError
+from victor.providers.base import BaseProvider
+from victor.types import Capabilities, CompletionResponse, Message, StreamChunk, ToolDefinition
+
+
+class _Scripted(BaseProvider):
+    default_model = "m"
+
+    def __init__(self, tool_mode: Literal["native", "constrained", "none"]) -> None:
+        super().__init__()
+        self.tool_mode = tool_mode
+        self.asked: list[str] = []
+        self.tools: list[str] = []
+        self.system = ""
+
+    @property
+    def name(self) -> str:
+        return "scripted"
+
+    async def discover_capabilities(self, model: str) -> Capabilities:
+        self.asked.append(model)
+        return Capabilities(tool_mode=self.tool_mode)
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        model: str,
+        temperature: float = 0.7,
+        max_tokens: int = 4096,
+        tools: list[ToolDefinition] | None = None,
+        **kwargs: Any,
+    ) -> CompletionResponse:
+        self.tools = [item.name for item in tools or ()]
+        self.system = messages[0].content
+        return CompletionResponse(content="ok", stop_reason="stop", model=model)
+
+    async def stream(self, *args: Any, **kwargs: Any) -> AsyncIterator[StreamChunk]:
+        answer = await self.chat(*args, **kwargs)
+        yield StreamChunk(content=answer.content, stop_reason="stop", is_final=True)
+
+    async def close(self) -> None:
+        pass
+
+
+@pytest.fixture(autouse=True)
+def _at_home(environ: Mapping[str, str], workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith(("VICTOR_", "XDG_")) or name.endswith(("_API_KEY", "_TOKEN")):
+            monkeypatch.delenv(name)
+    for name, value in environ.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(workspace)
+
+
+def _plan(workspace: Path, model: str | None = None) -> Plan:
+    choice = Choice("scripted", model, "scripted (test)")
+    return Plan(choice=choice, workspace=workspace, mode="ask", max_turns=7)
+
+
+@pytest.mark.parametrize(
+    ("tool_mode", "tools"),
+    [
+        ("native", ["list_files", "read", "search", "write", "edit", "shell"]),
+        ("constrained", ["list_files", "read", "search"]),
+        ("none", []),
+    ],
+)
+async def test_a_model_gets_the_tools_it_can_use(
+    tool_mode: Literal["native", "constrained", "none"], tools: list[str], workspace: Path
+) -> None:
+    provider = _Scripted(tool_mode)
+    agent = await _plan(workspace).agent(provider, Approver(workspace, None))
+    await agent.run("hi")
+    assert set(provider.tools) == set(tools)
+    assert (agent.max_turns, agent.mode, agent.workspace) == (7, "ask", workspace)
+    assert (provider.system == SYSTEM_TINY) == (tool_mode == "constrained")
+
+
+async def test_another_model_is_asked_what_it_can_do(workspace: Path) -> None:
+    provider = _Scripted("native")
+    plan, approver = _plan(workspace, "first"), Approver(workspace, None)
+    assert (await plan.agent(provider, approver)).model == "first"
+    said = [Message(role="user", content="a"), Message(role="assistant", content="b")]
+    other = await plan.agent(provider, approver, model="second", messages=said)
+    assert other.model == "second"
+    assert list(other.messages[1:]) == said
+    assert provider.asked == ["first", "second"]
+
+
+def _prepared(flags: Flags) -> tuple[Plan, list[str]]:
+    notes: list[str] = []
+    return prepare(flags, note=notes.append, confirm=None), notes
+
+
+def test_flags_win_and_the_choice_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('mode = "plan"\nmax_turns = 3\nprovider = "groq"\n')
+    monkeypatch.setenv("VICTOR_CONFIG", str(config))
+    plan, notes = _prepared(Flags())
+    assert (plan.choice.provider, plan.mode, plan.max_turns) == ("groq", "plan", 3)
+    assert plan.workspace == Path.cwd()
+    assert notes == [f"victor: using groq / {plan.choice.model} (set in {config})"]
+    flags = Flags(provider="openai", model="x\x1b[2J", mode="auto", max_turns=9)
+    plan, notes = _prepared(flags)
+    assert (plan.choice.provider, plan.mode, plan.max_turns) == ("openai", "auto", 9)
+    assert notes == ["victor: using openai / x (--provider)"]
+
+
+def test_a_key_in_the_environment_chooses_its_vendor(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "gsk-x")
+    plan, notes = _prepared(Flags())
+    assert plan.choice.provider == "groq"
+    assert "GROQ_API_KEY is set" in notes[0]
+    assert "gsk-x" not in notes[0]
+
+
+async def test_an_address_goes_to_the_provider() -> None:
+    flags = Flags(provider="openai-compatible", base_url="http://127.0.0.1:9/v1", model="m")
+    async with _prepared(flags)[0].provider() as provider:
+        assert provider.base_url == "http://127.0.0.1:9/v1"
+
+
+def test_an_address_alone_is_refused() -> None:
+    with pytest.raises(UsageError, match="--base-url needs --provider"):
+        _prepared(Flags(base_url="http://127.0.0.1:9/v1"))
+
+
+def test_a_workspace_has_to_be_a_directory(workspace: Path) -> None:
+    with pytest.raises(UsageError, match=r"README.md is not a directory"):
+        _prepared(Flags(workspace=workspace / "README.md"))
+
+
+def test_missing_weights_stop_a_script_with_the_command() -> None:
+    notes: list[str] = []
+    with pytest.raises(WeightsMissingError) as caught:
+        prepare(Flags(), note=notes.append, confirm=None)
+    assert caught.value.command == "victor models pull qwen2.5-coder-0.5b"
+    assert "no API key found" in notes[0]
+
+
+def test_weights_are_downloaded_when_a_person_agrees(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions: list[str] = []
+    pulled: list[str] = []
+
+    def confirm(question: str) -> bool:
+        questions.append(question)
+        return len(questions) > 1
+
+    monkeypatch.setattr("victor.cli.models.pull_with_progress", pulled.append)
+    with pytest.raises(WeightsMissingError):
+        prepare(Flags(), note=lambda _: None, confirm=confirm)
+    assert pulled == []
+    plan = prepare(Flags(), note=lambda _: None, confirm=confirm)
+    assert plan.choice.provider == "local"
+    assert pulled == ["qwen2.5-coder-0.5b"]
+    assert questions[0].endswith("Download qwen2.5-coder-0.5b (469 MiB) now?")
+
+
+def test_an_unknown_model_of_our_own_is_not_offered_for_download() -> None:
+    with pytest.raises(ConfigError, match="nonsense"):
+        prepare(
+            Flags(provider="local", model="nonsense"), note=lambda _: None, confirm=lambda _: True
+        )
+
+
+@pytest.mark.parametrize("typed", ["n\n", "\x04"], ids=["no", "ctrl-d"])
+def test_a_person_is_asked_once_and_may_decline(
+    typed: str, environ: Mapping[str, str], workspace: Path
+) -> None:
+    with terminal(["run", "hi"], cwd=workspace, environ=environ) as screen:
+        screen.see("Download qwen2.5-coder-0.5b (469 MiB) now? [Y/n] ")
+        screen.type(typed)
+        screen.see("victor models pull qwen2.5-coder-0.5b")
+        assert screen.end() == 78
+
+
+def test_ctrl_c_at_the_first_question_leaves(environ: Mapping[str, str], workspace: Path) -> None:
+    with terminal(["run", "hi"], cwd=workspace, environ=environ) as screen:
+        screen.see("[Y/n] ")
+        screen.type("\x03")
+        assert screen.end() == 130
+    assert "Traceback" not in screen.text
