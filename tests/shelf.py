@@ -25,5 +25,5 @@ def text(name: str) -> str:
     """Read a text of the shelf, or skip the test."""
     path = SHELF / name
     if not path.exists():
-        pytest.skip(f"needs the reference document: {name} in a folder 'shared' beside the checkout")
+        pytest.skip(f"needs the reference document: {name} in 'shared' beside the checkout")
     return path.read_text(encoding="utf-8")

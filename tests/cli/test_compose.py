@@ -96,7 +96,7 @@ async def test_another_model_is_asked_what_it_can_do(workspace: Path) -> None:
     plan, approver = _plan(workspace, "first"), Approver(workspace, None)
     assert (await plan.agent(provider, approver)).model == "first"
     said = [Message(role="user", content="a"), Message(role="assistant", content="b")]
-    other = await plan.agent(provider, approver, model="second", messages=said)
+    other = await plan.asking("second").agent(provider, approver, said)
     assert other.model == "second"
     assert list(other.messages[1:]) == said
     assert provider.asked == ["first", "second"]
@@ -195,3 +195,32 @@ def test_ctrl_c_at_the_first_question_leaves(environ: Mapping[str, str], workspa
         screen.type("\x03")
         assert screen.end() == 130
     assert "Traceback" not in screen.text
+
+
+def test_another_embedded_model_is_another_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "other.gguf"
+    file.write_bytes(b"GGUF and more")
+    monkeypatch.setenv("VICTOR_LOCAL_MODEL", str(file))
+    plan, notes = _prepared(Flags(provider="local"))
+    assert notes == [f"victor: using local / {file} (--provider)"]
+    assert plan.provider().default_model == "other"
+    monkeypatch.delenv("VICTOR_LOCAL_MODEL")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    with pytest.raises(WeightsMissingError, match=r"1\.5b"):
+        plan.asking("1.5b").provider()
+
+
+def test_the_embedded_model_is_named_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VICTOR_LOCAL_MODEL", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    notes: list[str] = []
+    with pytest.raises(WeightsMissingError) as caught:
+        prepare(Flags(), note=notes.append, confirm=None)
+    assert notes == [
+        "victor: using local / qwen2.5-coder-0.5b (the embedded model: no API key found)"
+    ]
+    assert caught.value.command == "victor models pull qwen2.5-coder-0.5b"

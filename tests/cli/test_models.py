@@ -177,7 +177,7 @@ def test_an_interrupt_ends_it_with_a_word_and_keeps_what_is_there(cache: Path) -
         assert process.stderr.readline().startswith("waiting for another victor")
         process.send_signal(signal.SIGINT)
         assert process.stderr.read() == (
-            "victor: error: stopped; the same command goes on where it was.\n"
+            "victor: stopped; the same command goes on where it was.\n"
         )
     assert process.returncode == 130
     assert partial.read_bytes() == b"GGUF"

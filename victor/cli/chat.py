@@ -99,9 +99,9 @@ class _Chat:
         self._leaving = False
 
     async def talk(self) -> int:
-        async with self._plan.provider() as provider:
-            self._provider: BaseProvider = provider
-            self._agent: Agent = await self._plan.agent(provider, self._approver)
+        self._provider: BaseProvider = self._plan.provider()
+        try:
+            self._agent: Agent = await self._plan.agent(self._provider, self._approver)
             reader = _reader(self._person)
             if self._person is not None:
                 self._renderer.note(
@@ -115,6 +115,8 @@ class _Chat:
                     await self._command(line)
                 elif line.strip():
                     await self._turn(line.strip())
+        finally:
+            await self._provider.close()
         return ExitCode.OK
 
     async def _command(self, line: str) -> None:
@@ -144,9 +146,11 @@ class _Chat:
         if name:
             # Another model may get other tools, and with them other instructions.
             said = [message for message in self._agent.messages if message.role != "system"]
-            self._agent = await self._plan.agent(
-                self._provider, self._approver, model=name, messages=said
-            )
+            plan = self._plan.asking(name)
+            provider = plan.provider()
+            self._agent = await plan.agent(provider, self._approver, said)
+            self._plan, before, self._provider = plan, self._provider, provider
+            await before.close()
         shown = f"{self._plan.choice.provider} / {self._agent.model}"
         self._renderer.note(f"using {one_line(shown)}")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,14 +80,22 @@ class Plan:
         from victor.providers.registry import create_provider
 
         options = {} if self.base_url is None else {"base_url": self.base_url}
+        if self._embedded and self.choice.model is not None:
+            options["model_path"] = self.choice.model
         return create_provider(self.choice.provider, **options)
+
+    def asking(self, model: str) -> Plan:
+        """Return the same plan with another model."""
+        return replace(self, choice=replace(self.choice, model=model))
+
+    @property
+    def _embedded(self) -> bool:
+        return self.choice.provider == DEFAULT_PROVIDER
 
     async def agent(
         self,
         provider: BaseProvider,
         approve: Approver,
-        *,
-        model: str | None = None,
         messages: Sequence[Message] = (),
     ) -> Agent:
         """Make an agent with the tools and the instructions that fit the model.
@@ -95,13 +103,13 @@ class Plan:
         Args:
             provider: what `provider` made.
             approve: asked before a call that needs permission.
-            model: instead of the chosen one.
             messages: a conversation to go on with.
         """
         from victor.agent.agent import Agent
         from victor.tools.workspace import workspace_tools
 
-        model = model or self.choice.model
+        # The embedded provider has one model; its name chose the file that is loaded.
+        model = None if self._embedded else self.choice.model
         can = await provider.discover_capabilities(model or "")
         # Offered more tools than it needs, a tiny model invents commands.
         tiny = can.tool_mode == "constrained"
@@ -136,7 +144,9 @@ def prepare(flags: Flags, *, note: Callable[[str], None], confirm: Confirm | Non
     settings = load_settings()
     workspace = _workspace(flags.workspace)
     choice = _choice(flags, settings)
-    note(f"victor: using {one_line(choice.reason)}")
+    if choice.provider == DEFAULT_PROVIDER:
+        choice = replace(choice, model=_embedded_name(choice.model))
+    note(f"victor: using {one_line(_told(choice))}")
     if choice.provider == DEFAULT_PROVIDER:
         _have_weights(choice.model, confirm)
     return Plan(
@@ -156,23 +166,28 @@ def _workspace(given: Path | None) -> Path:
 
 
 def _choice(flags: Flags, settings: Settings) -> Choice:
-    from victor.config.api_keys import key_hint
-    from victor.config.choice import choose_provider
-    from victor.providers.registry import list_providers
+    from victor.cli.providers import current_choice
 
     if flags.base_url is not None and flags.provider is None:
         # An address alone must not decide which vendor's key is sent to it.
         raise UsageError(
             "--base-url needs --provider: say what runs there, such as --provider openai-compatible"
         )
-    return choose_provider(
-        flag_provider=flags.provider,
-        flag_model=flags.model,
-        settings=settings,
-        environ=os.environ,
-        has_key=lambda vendor: key_hint(vendor.name, settings=settings),
-        known=list_providers(),
-    )
+    return current_choice(settings, provider=flags.provider, model=flags.model)
+
+
+def _embedded_name(model: str | None) -> str:
+    """Return the name or the file of the embedded model that will be used."""
+    from victor.local.weights import DEFAULT_WEIGHTS, MODEL_VARIABLE
+
+    return model or os.environ.get(MODEL_VARIABLE) or DEFAULT_WEIGHTS
+
+
+def _told(choice: Choice) -> str:
+    """Return the choice's reason; for the embedded model with its name, which it has only here."""
+    name = f"{choice.provider} / {choice.model}"
+    head, _, why = choice.reason.partition(" (")
+    return choice.reason if head == name else f"{name} ({why}"
 
 
 def _have_weights(model: str | None, confirm: Confirm | None) -> None:

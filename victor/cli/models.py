@@ -14,18 +14,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from victor.cli.exits import UsageError, boundary
+
 if TYPE_CHECKING:
     from victor.local.catalog import Weights
     from victor.local.partial import Progress
 
 __all__ = ["app", "pull_with_progress"]
 
-_FAILED, _USAGE, _CONFIG, _INTERRUPTED = 1, 2, 78, 130
-
 app = typer.Typer(
     help="See, download and remove the embedded model.",
     no_args_is_help=False,
     add_completion=False,
+    rich_markup_mode=None,
 )
 
 _Name = Annotated[
@@ -75,9 +76,13 @@ def pull(
     from victor.local.pull import license_path
     from victor.local.weights import DEFAULT_WEIGHTS, known_weights
 
-    with _errors():
+    with boundary():
         row = known_weights(name or DEFAULT_WEIGHTS)
-        path = pull_with_progress(row, source=source, verify=verify)
+        try:
+            path = pull_with_progress(row, source=source, verify=verify)
+        except KeyboardInterrupt:
+            typer.echo("victor: stopped; the same command goes on where it was.", err=True)
+            raise
         typer.echo(f"{row.name} is ready, licence {row.license_id} ({license_path(row)})", err=True)
         typer.echo(path)
 
@@ -87,7 +92,7 @@ def path(name: _Name = None) -> None:
     """Print the file of a model; the one victor would use if no name is given."""
     from victor.local.weights import find_weights
 
-    with _errors():
+    with boundary():
         typer.echo(find_weights(name))
 
 
@@ -101,7 +106,7 @@ def remove(
     from victor.local.pull import remove as discard
     from victor.local.weights import known_weights, mebibytes
 
-    with _errors():
+    with boundary():
         row = known_weights(name)
         files = leftovers(row)
         if not files:
@@ -110,7 +115,7 @@ def remove(
         size = mebibytes(sum(file.stat().st_size for file in files))
         if not yes:
             if not sys.stdin.isatty():
-                _stop(f"this deletes {files[0]} ({size}): add --yes to do it.", _USAGE)
+                raise UsageError(f"this deletes {files[0]} ({size}): add --yes to do it.")
             typer.confirm(f"Delete {files[0]} ({size})?", abort=True, err=True)
         discard(row)
         typer.echo(f"Removed {row.name} ({size}).", err=True)
@@ -190,22 +195,3 @@ def _echo_override() -> None:
 
     if chosen := os.environ.get(MODEL_VARIABLE):
         typer.echo(f"{MODEL_VARIABLE} is set: victor uses {chosen}")
-
-
-@contextmanager
-def _errors() -> Iterator[None]:
-    from victor.errors import ConfigError, VictorError
-
-    try:
-        yield
-    except ConfigError as error:
-        _stop(str(error), _CONFIG, error)
-    except (VictorError, OSError) as error:
-        _stop(str(error), _FAILED, error)
-    except KeyboardInterrupt as error:
-        _stop("stopped; the same command goes on where it was.", _INTERRUPTED, error)
-
-
-def _stop(message: str, code: int, cause: BaseException | None = None) -> None:
-    typer.echo(f"victor: error: {message}", err=True)
-    raise typer.Exit(code) from cause

@@ -66,17 +66,26 @@ def providers(
             raise failure
 
 
-def current_choice(settings: Settings) -> Choice:
-    """Return what would be used without flags.
+def current_choice(
+    settings: Settings, *, provider: str | None = None, model: str | None = None
+) -> Choice:
+    """Return what would be used.
+
+    Args:
+        settings: the user's settings.
+        provider: what `--provider` says.
+        model: what `--model` says.
 
     Raises:
-        UnknownProviderError: the settings or the environment name a provider that does not exist.
+        UnknownProviderError: a provider is named that does not exist.
     """
     from victor.config.api_keys import key_hint
     from victor.config.choice import choose_provider
     from victor.providers.registry import list_providers
 
     return choose_provider(
+        flag_provider=provider,
+        flag_model=model,
         settings=settings,
         environ=os.environ,
         has_key=lambda vendor: key_hint(vendor.name, settings=settings),

@@ -87,8 +87,8 @@ _inside: contextvars.ContextVar[BaseProvider | None] = contextvars.ContextVar(
 class BaseProvider(ABC):
     """A source of model answers. Subclass it to add an API.
 
-    Subclasses implement `name`, `chat`, `stream` and `close`; the tutorial is
-    docs/tutorials/part-1. Every call of `chat` and `stream` from outside passes the guard:
+    Subclasses implement `name`, `chat`, `stream` and `close`. Every call of `chat` and `stream`
+    from outside passes the guard:
 
     * a circuit breaker refuses calls (`CircuitOpenError`) while the endpoint is down;
     * transient failures are retried, streams only before their first content;
