@@ -6,6 +6,7 @@ are shown.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -79,6 +80,8 @@ class Plan:
         """
         from victor.providers.registry import create_provider
 
+        # The call will say that the key is missing; here a warning would say it twice.
+        logging.getLogger("victor.providers.http").setLevel(logging.ERROR)
         options = {} if self.base_url is None else {"base_url": self.base_url}
         if self._embedded and self.choice.model is not None:
             options["model_path"] = self.choice.model
