@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import os
 import threading
 from collections.abc import Coroutine
 from typing import Any, TypeVar
@@ -16,9 +17,11 @@ __all__ = ["run_blocking"]
 
 T = TypeVar("T")
 
+_starting = threading.Lock()
+
 
 @functools.cache
-def _loop() -> asyncio.AbstractEventLoop:
+def _loop(process: int) -> asyncio.AbstractEventLoop:  # noqa: ARG001 - a fork has no threads
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="victor-loop", daemon=True).start()
     return loop
@@ -42,7 +45,9 @@ def run_blocking(work: Coroutine[Any, Any, T]) -> T:
     else:
         work.close()
         raise RuntimeError("this thread runs an event loop: use the async method and await it")
-    future = asyncio.run_coroutine_threadsafe(work, _loop())
+    with _starting:  # the cache alone would let two first callers start two loops
+        loop = _loop(os.getpid())
+    future = asyncio.run_coroutine_threadsafe(work, loop)
     try:
         return future.result()
     except BaseException:

@@ -82,7 +82,7 @@ class WeightsMissingError(ConfigError):
         command: the exact shell command that downloads the weights.
     """
 
-    def __init__(self, message: str, *, command: str) -> None:
+    def __init__(self, message: str, *, command: str = "") -> None:  # copy and pickle omit it
         super().__init__(message)
         self.command = command
 

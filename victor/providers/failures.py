@@ -56,6 +56,7 @@ _BY_CODE: Mapping[str, type[ProviderError]] = {
     "exceed_context_size_error": ContextWindowExceededError,
     "request_too_large": ContextWindowExceededError,
     "too_many_prompt_tokens": ContextWindowExceededError,
+    "too_many_tokens": ContextWindowExceededError,
     "content_filter": ContentFilterError,
     "content_policy_violation": ContentFilterError,
     "responsibleaipolicyviolation": ContentFilterError,

@@ -329,8 +329,10 @@ def _checked_url(vendor: Vendor, base_url: str | None) -> str:
     try:
         address: str = checked_address("base_url", given)
         httpx.URL(address)
-    except (WrongSettingError, httpx.InvalidURL) as error:
+    except WrongSettingError as error:
         raise ConfigError(str(error)) from None
+    except httpx.InvalidURL as error:
+        raise ConfigError(f"base_url: {error}") from None
     return address
 
 

@@ -58,24 +58,26 @@ class Transport:
 
     def __init__(self, provider: str) -> None:
         self._provider = provider
-        self._client: httpx.AsyncClient | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
+        # Connections belong to the loop they were made on.
+        self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
 
     def _client_for(self, url: str) -> httpx.AsyncClient:
         loop = asyncio.get_running_loop()
-        if self._client is None or self._loop is not loop:
-            # Connections belong to the loop they were made on; those of a loop that is gone are
-            # left to the garbage collector, as nothing can be awaited on it.
+        client = self._clients.get(loop)
+        if client is None:
+            # What a loop that is gone has left is for the garbage collector: nothing can be
+            # awaited on it.
+            for gone in [one for one in self._clients if one.is_closed()]:
+                self._clients.pop(gone, None)
             context = _trusting_nobody() if url.startswith("http://") else _trusted()
-            self._client = httpx.AsyncClient(
+            client = self._clients[loop] = httpx.AsyncClient(
                 verify=context,
                 timeout=_TIMEOUT,
                 limits=_LIMITS,
                 follow_redirects=False,
                 headers={"accept-encoding": "identity", "user-agent": "victor"},
             )
-            self._loop = loop
-        return self._client
+        return client
 
     async def send(
         self, method: str, url: str, body: bytes, headers: dict[str, str]
@@ -148,10 +150,13 @@ class Transport:
         await response.aclose()
 
     async def close(self) -> None:
-        """Close all connections of this loop."""
-        client, self._client = self._client, None
-        if client is not None and self._loop is asyncio.get_running_loop():
-            await client.aclose()
+        """Close all connections; those of other loops are closed by them, if they still run."""
+        clients, self._clients = self._clients, {}
+        for loop, client in clients.items():
+            if loop is asyncio.get_running_loop():
+                await client.aclose()
+            elif loop.is_running():
+                asyncio.run_coroutine_threadsafe(client.aclose(), loop)
 
     def _named(self, error: BaseException, url: str, phase: str) -> ProviderError:
         host = _url(url).netloc.decode("ascii", "replace")

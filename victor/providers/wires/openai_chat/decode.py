@@ -98,9 +98,6 @@ class ChatStream:
         """Take the data of one event; return the chunk it makes, if any."""
         if self.done:
             return None
-        if data.startswith(_DONE) and data.strip() == _DONE:
-            self.done = True
-            return None
         try:
             value = from_json(data, cache_strings="keys")
             delta = value["choices"][0]["delta"]
@@ -114,8 +111,10 @@ class ChatStream:
                     self._answer.has_text = True
                     return StreamChunk(text)
         except (ValueError, KeyError, IndexError, TypeError):
-            if not data.strip():
-                return None  # a heartbeat
+            word = data.strip()
+            self.done = word == _DONE
+            if self.done or not word:
+                return None
             value = _parse(data, self._answer.provider, self._answer.asked)
         return self._slowly(value)
 
