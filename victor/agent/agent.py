@@ -6,7 +6,9 @@ One loop for streaming and not, written as a generator of events. Knows `BasePro
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+import weakref
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,6 +22,7 @@ from victor.agent.events import (
     TurnStarted,
 )
 from victor.agent.model import Turn
+from victor.agent.permissions import checked_mode
 from victor.agent.toolrun import Approve, ToolRunner
 from victor.blocking import run_blocking
 from victor.config.settings import Mode
@@ -27,7 +30,7 @@ from victor.errors import ConfigError
 from victor.providers.base import BaseProvider
 from victor.providers.registry import create_provider
 from victor.tools.base import Tool, ToolContext, Toolset
-from victor.types import Attachment, Message, ToolCall, Usage
+from victor.types import Attachment, Message, Usage
 
 __all__ = ["Agent"]
 
@@ -54,7 +57,8 @@ class Agent:
         max_tokens: cap of each answer; None leaves it to the provider.
 
     Raises:
-        ConfigError: no model is named and the provider has no default; two tools share a name.
+        ConfigError: no model is named and the provider has no default; two tools share a name;
+            there is no such mode.
     """
 
     def __init__(
@@ -85,9 +89,9 @@ class Agent:
         self.max_tool_calls = max_tool_calls
         self.workspace = workspace or Path.cwd()
         self._system = system
-        self._runner = ToolRunner(Toolset(tools), mode, approve)
+        self._runner = ToolRunner(Toolset(tools), checked_mode(mode), approve)
         self._conversation = Conversation(messages, system=system)
-        self._running = False
+        self._last_run: _Run | None = None
         if temperature is None:
             temperature = self.provider.default_temperature
         given = {"temperature": temperature, "max_tokens": max_tokens}
@@ -105,10 +109,10 @@ class Agent:
 
     @mode.setter
     def mode(self, mode: Mode) -> None:
-        self._runner.mode = mode
+        self._runner.mode = checked_mode(mode)
 
     def clear(self) -> None:
-        """Begin a new conversation."""
+        """Begin a new conversation with the next run."""
         self._conversation = Conversation(system=self._system)
 
     async def run(self, prompt: str, *, attachments: Sequence[Attachment] = ()) -> RunResult:
@@ -124,11 +128,10 @@ class Agent:
             RuntimeError: the agent is running already.
         """
         result: RunResult | None = None
-        async for event in self._run(prompt, attachments, streaming=False):
+        async for event in self._begin(prompt, attachments, streaming=False):
             if isinstance(event, RunFinished):
                 result = event.result
-        if result is None:
-            raise AssertionError("a run ended without RunFinished")
+        assert result is not None  # noqa: S101 - a run that does not raise ends with its result
         return result
 
     def run_sync(self, prompt: str, *, attachments: Sequence[Attachment] = ()) -> RunResult:
@@ -137,13 +140,14 @@ class Agent:
 
     def stream(
         self, prompt: str, *, attachments: Sequence[Attachment] = ()
-    ) -> AsyncIterator[AgentEvent]:
+    ) -> AsyncGenerator[AgentEvent, None]:
         """Work on a prompt and yield every step as it happens; the last event is `RunFinished`.
 
-        Ending the iteration early interrupts the run; the conversation stays valid. Arguments and
-        errors are those of `run`.
+        Ending the iteration early interrupts the run; the conversation stays valid. To close the
+        connection at once and not a moment later, leave with `aclose()`. Arguments and errors are
+        those of `run`.
         """
-        return self._run(prompt, attachments, streaming=True)
+        return self._begin(prompt, attachments, streaming=True)
 
     async def close(self) -> None:
         """Close the provider, if the agent made it."""
@@ -158,108 +162,129 @@ class Agent:
 
     # ------------------------------------------------------------------ the loop
 
-    async def _run(
+    def _begin(
         self, prompt: str, attachments: Sequence[Attachment], *, streaming: bool
     ) -> AsyncGenerator[AgentEvent, None]:
-        if self._running:
-            raise RuntimeError(
-                "this agent is running already: make another one to run side by side"
-            )
-        self._running = True
-        before = len(self._conversation)
-        self._conversation.add_user(
-            Message(role="user", content=prompt, attachments=list(attachments))
-        )
-        progress = _Progress()
-        try:
-            async for event in self._turns(prompt, progress, streaming=streaming):
-                yield event
-        finally:
-            if progress.turn is not None and progress.turn.partial:
-                # Interrupted in mid-sentence: what was said stays said.
-                self._conversation.add_assistant(
-                    Message(role="assistant", content=progress.turn.partial)
-                )
-            elif progress.answers == 0:
-                self._conversation.forget_since(before)
-            self._conversation.close_calls()
-            self._running = False
+        run = _Run(Message(role="user", content=prompt, attachments=list(attachments)))
+        events = self._events(run, streaming=streaming)
+        run.reader = weakref.ref(events)
+        return events
 
-    async def _turns(
-        self, prompt: str, progress: _Progress, *, streaming: bool
-    ) -> AsyncGenerator[AgentEvent, None]:
-        context = ToolContext(self.workspace, request=prompt)
-        while True:
-            progress.answers_asked += 1
-            yield TurnStarted(progress.answers_asked)
-            turn = progress.turn = Turn(self.provider, self._model_options(context))
-            ask = turn.stream if streaming else turn.ask
-            async for event in ask(self._conversation.messages):
-                yield event
-            if turn.message is None:
-                raise AssertionError("the guard let a stream end without its final chunk")
-            progress.turn = None
-            message = self._conversation.add_assistant(turn.message)
-            progress.count(turn)
-            yield TurnFinished(message, turn.usage, turn.stop_reason)
-            calls = message.tool_calls or []
-            spent = self._spent(progress, len(calls))
-            if not calls or spent:
-                for call in calls:
-                    yield self._refused(call, f"Error: not run, as the run's {spent} is spent.")
-                result = self._result(message, progress, spent or turn.stop_reason or "stop")
-                yield RunFinished(result)
-                return
-            async for tool_event in self._runner.run(calls, context):
-                if isinstance(tool_event, ToolFinished):
-                    self._conversation.add_result(tool_event.call, tool_event.content)
-                    progress.tool_calls += 1
-                yield tool_event
+    async def _events(self, run: _Run, *, streaming: bool) -> AsyncGenerator[AgentEvent, None]:
+        self._take_over(run)
+        context = ToolContext(self.workspace, request=run.prompt.content)
+        try:
+            while True:
+                run.asked += 1
+                yield TurnStarted(run.asked)
+                turn = run.turn = Turn(self.provider, self._model_options(context))
+                async with aclosing((turn.stream if streaming else turn.ask)(run.messages)) as said:
+                    async for event in said:
+                        yield event
+                message = run.answered(turn)
+                yield TurnFinished(message, turn.usage, turn.stop_reason)
+                calls = message.tool_calls or []
+                spent = self._spent(run, len(calls))
+                if not calls or spent:
+                    for call in calls:
+                        why = f"Error: not run, as the run's {spent} is spent."
+                        run.conversation.add_result(call, why)
+                        yield ToolFinished(call, why, is_error=True, seconds=0.0)
+                    result = run.result(message, spent or turn.stop_reason or "stop", self.model)
+                    run.end()
+                    yield RunFinished(result)
+                    return
+                async with aclosing(self._runner.run(calls, context)) as done:
+                    async for tool_event in done:
+                        if isinstance(tool_event, ToolFinished):
+                            run.conversation.add_result(tool_event.call, tool_event.content)
+                            run.tool_calls += 1
+                        yield tool_event
+        finally:
+            run.end()
+
+    def _take_over(self, run: _Run) -> None:
+        last = self._last_run
+        if last is not None and not last.over:
+            if last.reader() is not None:
+                raise RuntimeError(
+                    "this agent is running already: read that run's events to their end or close "
+                    "them first, or make another agent to run side by side"
+                )
+            # Its reader left without closing it; the event loop does that when it gets to it.
+            last.end()
+        self._last_run = run
+        run.begin(self._conversation)
 
     def _model_options(self, context: ToolContext) -> dict[str, Any]:
         tools = self._runner.tools.definitions(context)
         return {"model": self.model, "tools": tools or None, **self._options}
 
-    def _spent(self, progress: _Progress, calls: int) -> str | None:
+    def _spent(self, run: _Run, calls: int) -> str | None:
         if not calls:
             return None
-        if progress.answers_asked >= self.max_turns:
+        if run.asked >= self.max_turns:
             return "max_turns"
-        if progress.tool_calls + calls > self.max_tool_calls:
+        if run.tool_calls + calls > self.max_tool_calls:
             return "max_tool_calls"
         return None
 
-    def _refused(self, call: ToolCall, why: str) -> ToolFinished:
-        self._conversation.add_result(call, why)
-        return ToolFinished(call, why, is_error=True, seconds=0.0)
 
-    def _result(self, message: Message, progress: _Progress, stop_reason: str) -> RunResult:
-        return RunResult(
-            content=message.content,
-            messages=self.messages,
-            usage=progress.usage,
-            stop_reason=stop_reason,
-            turns=progress.answers,
-            tool_calls=progress.tool_calls,
-            model=progress.model or self.model,
-        )
+class _Run:
+    """One run: what it has come to so far, and how it leaves the conversation."""
 
-
-class _Progress:
-    """What a run has come to so far."""
-
-    def __init__(self) -> None:
+    def __init__(self, prompt: Message) -> None:
+        self.prompt = prompt
+        self.reader: Callable[[], object | None] = lambda: None
+        """Returns the generator of the events; None once nobody can read them any more."""
         self.turn: Turn | None = None
         """The turn under way; None between turns."""
-        self.answers_asked = 0
-        self.answers = 0
+        self.asked = 0
         self.tool_calls = 0
-        self.usage = Usage()
-        self.model: str | None = None
+        self.over = False
+        self._answers = 0
+        self._usage = Usage()
+        self._model: str | None = None
 
-    def count(self, turn: Turn) -> None:
-        """Add a finished turn."""
-        self.answers += 1
-        self.model = turn.model or self.model
+    def begin(self, conversation: Conversation) -> None:
+        self.conversation = conversation
+        self._before = len(conversation)
+        conversation.add_user(self.prompt)
+
+    @property
+    def messages(self) -> Sequence[Message]:
+        return self.conversation.messages
+
+    def answered(self, turn: Turn) -> Message:
+        """Keep the answer of a finished turn, and return it as it is kept."""
+        assert turn.message is not None  # noqa: S101 - a turn that does not raise has its message
+        self.turn = None
+        self._answers += 1
+        self._model = turn.model or self._model
         if turn.usage is not None:
-            self.usage = self.usage + turn.usage
+            self._usage = self._usage + turn.usage
+        return self.conversation.add_assistant(turn.message)
+
+    def result(self, answer: Message, stop_reason: str, model: str) -> RunResult:
+        return RunResult(
+            content=answer.content,
+            messages=tuple(self.messages),
+            usage=self._usage,
+            stop_reason=stop_reason,
+            turns=self._answers,
+            tool_calls=self.tool_calls,
+            model=self._model or model,
+        )
+
+    def end(self) -> None:
+        """Leave the conversation valid, however far the run came. Ending twice is allowed."""
+        if self.over:
+            return
+        self.over = True
+        partial = "" if self.turn is None else self.turn.partial
+        if partial.strip():
+            # Interrupted in mid-sentence: what was said stays said.
+            self.conversation.add_assistant(Message(role="assistant", content=partial))
+        elif self._answers == 0:
+            self.conversation.forget_since(self._before)
+        self.conversation.close_calls()

@@ -31,8 +31,7 @@ class Conversation:
         messages = list(messages)
         if system and not (messages and messages[0].role == "system"):
             self._messages.append(Message(role="system", content=system))
-        for message in messages:
-            self._adopt(message)
+        self._adopt(messages)
         self.close_calls()
 
     def __len__(self) -> int:
@@ -75,26 +74,42 @@ class Conversation:
         self._open = {}
 
     def _with_own_ids(self, message: Message) -> Message:
-        calls: list[ToolCall] = []
-        for call in message.tool_calls or ():
-            name, number = call.id, 2
-            while name in self._ids:
-                # Servers that count from zero in every answer would pair results with old calls.
-                name, number = f"{call.id}_{number}", number + 1
-            self._ids.add(name)
-            calls.append(call if name == call.id else call.model_copy(update={"id": name}))
-        if calls == message.tool_calls:
+        given = message.tool_calls or []
+        calls = [self._with_own_id(call) for call in given]
+        if all(own is call for own, call in zip(calls, given, strict=True)):
             return message
         return message.model_copy(update={"tool_calls": calls})
 
-    def _adopt(self, message: Message) -> None:
-        match message.role:
-            case "assistant":
-                self.add_assistant(message)
-            case "tool":
-                call = self._open.get(message.tool_call_id or "")
-                if call is not None:
-                    del self._open[call.id]
-                    self._messages.append(message)
-            case _:
-                self.add_user(message)
+    def _with_own_id(self, call: ToolCall) -> ToolCall:
+        name = call.id or "call"
+        number = len(self._ids)
+        while name in self._ids:
+            # Servers that count from zero in every answer would pair results with old calls.
+            number += 1
+            name = f"{call.id or 'call'}_{number}"
+        self._ids.add(name)
+        return call if name == call.id else call.model_copy(update={"id": name})
+
+    def _adopt(self, messages: Iterable[Message]) -> None:
+        # The calls of the last assistant message, each with the id by which results name it.
+        asked: list[tuple[str, ToolCall]] = []
+        for message in messages:
+            match message.role:
+                case "assistant":
+                    given = message.tool_calls or ()
+                    kept = self.add_assistant(message).tool_calls or ()
+                    asked = [(old.id, own) for old, own in zip(given, kept, strict=True)]
+                case "tool":
+                    named = (own for old, own in asked if old == message.tool_call_id)
+                    call = next((own for own in named if own.id in self._open), None)
+                    if call is not None:
+                        del self._open[call.id]
+                        self._messages.append(_answering(message, call))
+                case _:
+                    self.add_user(message)
+
+
+def _answering(result: Message, call: ToolCall) -> Message:
+    if result.tool_call_id == call.id:
+        return result
+    return result.model_copy(update={"tool_call_id": call.id})

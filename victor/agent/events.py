@@ -99,7 +99,7 @@ class RunResult:
     turns: int
     """How often the model was asked."""
     tool_calls: int
-    """How many calls were answered, refused ones included."""
+    """How many calls were answered, refused ones included, ones past a budget not."""
     model: str | None = None
 
 

@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from victor.config.settings import Mode
+from victor.errors import ConfigError
 from victor.tools.base import Effect
 
-__all__ = ["Decision", "decide"]
+__all__ = ["Decision", "checked_mode", "decide"]
 
 Decision: TypeAlias = Literal["allow", "ask", "deny"]
 
@@ -30,3 +31,14 @@ _RULES: Mapping[Mode, Mapping[Effect, Decision]] = MappingProxyType(
 def decide(mode: Mode, effect: Effect) -> Decision:
     """Return whether a tool of that effect may run."""
     return _RULES[mode][effect]
+
+
+def checked_mode(mode: Mode) -> Mode:
+    """Return the mode, if there is such a one.
+
+    Raises:
+        ConfigError: there is not; the message lists those there are.
+    """
+    if mode not in _RULES:
+        raise ConfigError(f"there is no mode {mode!r}: use one of {', '.join(_RULES)}")
+    return mode

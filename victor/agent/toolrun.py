@@ -9,14 +9,23 @@ from __future__ import annotations
 import asyncio
 import difflib
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Coroutine,
+    Iterable,
+    Iterator,
+    Sequence,
+)
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from itertools import groupby
+from typing import Any, TypeAlias
 
 from victor.agent.events import ToolFinished, ToolStarted
 from victor.agent.permissions import decide
 from victor.config.settings import Mode
-from victor.tools.base import Tool, ToolContext, ToolResult, Toolset
+from victor.tools.base import Tool, ToolContext, Toolset
 from victor.types import ToolCall
 
 __all__ = ["Approve", "ToolRunner"]
@@ -36,39 +45,26 @@ class ToolRunner:
     async def run(
         self, calls: Sequence[ToolCall], context: ToolContext
     ) -> AsyncGenerator[ToolStarted | ToolFinished, None]:
-        """Run the calls of one message; those that only read run side by side."""
-        tools = [self.tools.get(call.name) for call in calls]
-        if len(calls) > 1 and all(tool is not None and tool.effect == "read" for tool in tools):
-            async for event in self._side_by_side(calls, context):
-                yield event
-            return
-        for call in calls:
-            tool, refusal = await self._checked(call)
-            started = time.perf_counter()
-            if tool is None or refusal is not None:
-                yield ToolFinished(call, refusal or "", is_error=True, seconds=0.0)
-                continue
-            yield ToolStarted(call)
-            result = await tool.run(call.arguments, replace(context, call_id=call.id))
-            yield _finished(call, result, started)
+        """Run the calls of one message, in order; neighbours that only read run side by side."""
+        for batch in self._batches(calls):
+            checked = [(call, *await self._checked(call)) for call in batch]
+            for call, _, refusal in checked:
+                if refusal is None:
+                    yield ToolStarted(call)
+            for finished in await _all(_run(*each, context) for each in checked):
+                yield finished
 
-    async def _side_by_side(
-        self, calls: Sequence[ToolCall], context: ToolContext
-    ) -> AsyncGenerator[ToolStarted | ToolFinished, None]:
-        async def one(call: ToolCall) -> ToolFinished:
-            started = time.perf_counter()
-            tool, refusal = await self._checked(call)
-            if tool is None or refusal is not None:
-                return ToolFinished(call, refusal or "", is_error=True, seconds=0.0)
-            result = await tool.run(call.arguments, replace(context, call_id=call.id))
-            return _finished(call, result, started)
+    def _batches(self, calls: Sequence[ToolCall]) -> Iterator[list[ToolCall]]:
+        """Split calls into what may run side by side: neighbours that only read, or one call."""
+        for only_reads, group in groupby(calls, self._only_reads):
+            if only_reads:
+                yield list(group)
+            else:
+                yield from ([call] for call in group)
 
-        for call in calls:
-            yield ToolStarted(call)
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(one(call)) for call in calls]
-        for task in tasks:
-            yield task.result()
+    def _only_reads(self, call: ToolCall) -> bool:
+        tool = self.tools.get(call.name)
+        return tool is not None and tool.effect == "read"
 
     async def _checked(self, call: ToolCall) -> tuple[Tool | None, str | None]:
         """Return the tool of a call that may run, or why it may not."""
@@ -91,9 +87,24 @@ class ToolRunner:
         return tool, f"Error: the user refused this call{reason}"
 
 
-def _finished(call: ToolCall, result: ToolResult, started: float) -> ToolFinished:
+async def _run(
+    call: ToolCall, tool: Tool | None, refusal: str | None, context: ToolContext
+) -> ToolFinished:
+    if tool is None or refusal is not None:
+        return ToolFinished(call, refusal or "", is_error=True, seconds=0.0)
+    started = time.perf_counter()
+    result = await tool.run(call.arguments, replace(context, call_id=call.id))
     content = f"Error: {result.content}" if result.is_error else result.content
     return ToolFinished(call, content, result.is_error, time.perf_counter() - started)
+
+
+async def _all(runs: Iterable[Coroutine[Any, Any, ToolFinished]]) -> list[ToolFinished]:
+    first, *others = runs
+    if not others:  # the usual case needs no task
+        return [await first]
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(run) for run in (first, *others)]
+    return [task.result() for task in tasks]
 
 
 def _unknown(name: str, names: Sequence[str]) -> str:

@@ -8,10 +8,11 @@ measuring (docs/architecture.md, "The embedded model"). Knows nothing about HTTP
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
-from typing import Any
+from dataclasses import replace
 
 from pydantic_core import from_json, to_json
 
+from victor.errors import ConfigError, ProviderInvalidRequestError
 from victor.tool_calling.adapter import (
     Step,
     ToolCallFormat,
@@ -33,7 +34,7 @@ _ANSWER = "answer"
 _LEAD = "You do not know what the tools would return: use a tool."
 _FINAL = "Answer the question from the text. Be short and exact."
 _MAX_RESULTS = 8_000
-"""Characters of tool results in the last request: about half of a window of 4,096 tokens."""
+"""Characters of tool results in one request: about half of a window of 4,096 tokens."""
 _MAX_REMEMBERED = 600
 """Characters kept of each earlier question and answer."""
 _REMEMBERED = 4
@@ -54,17 +55,29 @@ class ConstrainedAdapter(ToolCallingAdapter):
         self._chain = chain
 
     def convert_tools(self, tools: Sequence[ToolDefinition]) -> JsonObject:
-        """Return `response_format` with one alternative per tool, and one for the answer."""
+        """Return `response_format` with one alternative per tool, and one for the answer.
+
+        Raises:
+            ConfigError: a tool has the name by which the model answers.
+        """
+        if any(tool.name == _ANSWER for tool in tools):
+            raise ConfigError(
+                f"with this model {_ANSWER!r} cannot be a tool's name, as it is how the model "
+                "answers; set another one with tool(name=...)"
+            )
         answer = {"type": "object", "properties": {"text": {"type": "string"}}}
-        options = [_call_schema(tool.name, tool.parameters) for tool in tools]
+        definitions: JsonObject = {}
+        options = [_call_schema(one.name, _hoisted(one, definitions)) for one in tools]
         options.append(_call_schema(_ANSWER, answer | _closed("text")))
-        schema = {"anyOf": options}
+        schema = {"anyOf": options} | ({"$defs": definitions} if definitions else {})
         return {
             "type": "json_schema",
             "json_schema": {"name": "step", "strict": True, "schema": schema},
         }
 
     def prepare(self, messages: Sequence[Message], tools: Sequence[ToolDefinition]) -> Step:
+        if not messages:
+            raise ProviderInvalidRequestError("there is no message to answer")
         asked = _last_user(messages)
         earlier, question, since = messages[:asked], messages[asked], messages[asked + 1 :]
         system = "\n".join(one.content for one in earlier if one.role == "system")
@@ -77,13 +90,9 @@ class ConstrainedAdapter(ToolCallingAdapter):
 
     def parse_tool_calls(self, response: CompletionResponse) -> CompletionResponse:
         text, calls = _parse(response.content)
-        stop = response.stop_reason
+        stop = _stop_reason(response.stop_reason, calls)
         return response.model_copy(
-            update={
-                "content": text,
-                "tool_calls": calls,
-                "stop_reason": "tool_calls" if calls and stop == "stop" else stop,
-            }
+            update={"content": text, "tool_calls": calls, "stop_reason": stop}
         )
 
     async def parse_stream(self, chunks: AsyncIterator[StreamChunk]) -> AsyncIterator[StreamChunk]:
@@ -91,20 +100,20 @@ class ConstrainedAdapter(ToolCallingAdapter):
         shown = 0
         async for chunk in chunks:
             written += chunk.content
-            answer = _partial_answer(written)
-            if len(answer) > shown:
-                yield StreamChunk(answer[shown:])
-                shown = len(answer)
-            elif chunk.content or chunk.reasoning:
-                yield StreamChunk(reasoning=chunk.reasoning, tool_call_delta=chunk.content)
             if chunk.is_final:
                 text, calls = _parse(written)
-                chunk.content = text[shown:]
-                if calls:
-                    chunk.tool_calls = calls
-                    if chunk.stop_reason == "stop":
-                        chunk.stop_reason = "tool_calls"
-                yield chunk
+                stop = _stop_reason(chunk.stop_reason, calls)
+                yield replace(chunk, content=text[shown:], tool_calls=calls, stop_reason=stop)
+            elif chunk.content or chunk.reasoning:
+                new = _text_of(_step(written))[shown:]
+                shown += len(new)
+                yield StreamChunk(
+                    new, chunk.reasoning, tool_call_delta="" if new else chunk.content
+                )
+
+
+def _stop_reason(given: str | None, calls: Sequence[ToolCall] | None) -> str | None:
+    return "tool_calls" if calls and given == "stop" else given
 
 
 def _closed(*required: str) -> JsonObject:
@@ -114,6 +123,17 @@ def _closed(*required: str) -> JsonObject:
 def _call_schema(name: str, parameters: JsonObject) -> JsonObject:
     properties = {"tool": {"const": name}, "arguments": parameters}
     return {"type": "object", "properties": properties} | _closed("tool", "arguments")
+
+
+def _hoisted(tool: ToolDefinition, definitions: JsonObject) -> JsonObject:
+    """Return a tool's parameters with their `$defs` moved to the root, where `$ref` looks."""
+    if "$defs" not in tool.parameters:
+        return tool.parameters
+    text = to_json(tool.parameters).decode().replace('"#/$defs/', f'"#/$defs/{tool.name}.')
+    parameters: JsonObject = from_json(text)
+    for name, schema in parameters.pop("$defs").items():
+        definitions[f"{tool.name}.{name}"] = schema
+    return parameters
 
 
 def _last_user(messages: Sequence[Message]) -> int:
@@ -186,9 +206,10 @@ def _remembered(earlier: Sequence[Message]) -> list[Message]:
 def _spelled_out(since: Sequence[Message], question: Message) -> list[Message]:
     """Write calls and results as plain turns, which every chat template knows."""
     spelled: list[Message] = []
+    room = _room(since)
     for one in since:
         if one.role == "tool":
-            text = f"Result of {one.name or 'the tool'}:\n{one.content}\n\n"
+            text = f"Result of {one.name or 'the tool'}:\n{one.content[:room]}\n\n"
             text += f"Next step for: {question.content}"
             spelled.append(Message(role="user", content=text))
         elif one.tool_calls:
@@ -199,13 +220,17 @@ def _spelled_out(since: Sequence[Message], question: Message) -> list[Message]:
     return spelled
 
 
+def _room(since: Sequence[Message]) -> int:
+    """Return how many characters of each result there is room for."""
+    return _MAX_RESULTS // max(1, sum(one.role == "tool" for one in since))
+
+
 def _answer_from(
     system: str, earlier: Sequence[Message], question: Message, since: Sequence[Message]
 ) -> list[Message]:
     """Write the last request: the results, then the question, and no word about tools."""
-    results = [one.content for one in since if one.role == "tool"]
-    room = _MAX_RESULTS // max(1, len(results))
-    text = "\n\n".join(result[:room] for result in results)
+    room = _room(since)
+    text = "\n\n".join(one.content[:room] for one in since if one.role == "tool")
     lead = f"{system}\n{_FINAL}" if system else _FINAL
     return [
         Message(role="system", content=lead),
@@ -215,43 +240,37 @@ def _answer_from(
 
 
 def _parse(written: str) -> tuple[str, list[ToolCall] | None]:
-    """Return the text and the calls of a step."""
-    try:
-        value: Any = from_json(written)
-    except ValueError:
-        value = None
-    if not isinstance(value, dict) or not isinstance(value.get("tool"), str):
-        answer = _partial_answer(written)
-        if answer:
-            return answer, None
-        return _broken(written)
-    arguments = value.get("arguments")
-    arguments = arguments if isinstance(arguments, dict) else {}
-    if value["tool"] == _ANSWER:
-        return str(arguments.get("text", "")), None
-    return "", [ToolCall(name=value["tool"], arguments=arguments)]
-
-
-def _broken(written: str) -> tuple[str, list[ToolCall] | None]:
-    """Return a call that was cut off as one that cannot run; other text is the answer."""
-    try:
-        value = from_json(written, allow_partial="trailing-strings")
-    except ValueError:
-        value = None
-    if not isinstance(value, dict) or not isinstance(value.get("tool"), str):
+    """Return the text and the calls of a step; what is no step at all is text."""
+    step = _step(written)
+    if step is None:
         return written, None
-    why = "the call was cut off before its arguments were complete"
-    return "", [ToolCall(name=value["tool"] or "unknown", raw_arguments=written, error=why)]
+    name, arguments = step["tool"], step.get("arguments")
+    if name == _ANSWER:
+        return _text_of(step), None
+    try:
+        from_json(written)
+    except ValueError:
+        why = "the call was cut off before its arguments were complete"
+    else:
+        if name and isinstance(arguments, dict):
+            return "", [ToolCall(name=name, arguments=arguments)]
+        why = "a call needs the name of a tool and an object of arguments"
+    return "", [ToolCall(name=name or "unknown", raw_arguments=written, error=why)]
 
 
-def _partial_answer(written: str) -> str:
-    """Return as much of the answer's text as has arrived; empty while it is a tool call."""
+def _step(written: str) -> JsonObject | None:
+    """Return as much of a step as has arrived; None while it does not name a tool."""
     try:
         value = from_json(written, allow_partial="trailing-strings")
     except ValueError:
+        return None
+    return value if isinstance(value, dict) and isinstance(value.get("tool"), str) else None
+
+
+def _text_of(step: JsonObject | None) -> str:
+    """Return the text of an answer; empty for a tool call."""
+    if step is None or step["tool"] != _ANSWER:
         return ""
-    if not isinstance(value, dict) or value.get("tool") != _ANSWER:
-        return ""
-    arguments = value.get("arguments")
+    arguments = step.get("arguments")
     text = arguments.get("text") if isinstance(arguments, dict) else None
     return text if isinstance(text, str) else ""

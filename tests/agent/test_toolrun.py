@@ -1,0 +1,323 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.agent.support import call
+from victor.agent.events import ToolFinished, ToolStarted
+from victor.agent.toolrun import Approve, ToolRunner
+from victor.config.settings import Mode
+from victor.tools.base import Effect, Tool, ToolContext, ToolError, Toolset, tool
+from victor.types import ToolCall
+
+HERE = ToolContext(Path(), request="what?")
+
+
+def runner(*tools: Any, mode: Mode = "auto", approve: Approve | None = None) -> ToolRunner:
+    return ToolRunner(Toolset(tools), mode, approve)
+
+
+async def events_of(given: ToolRunner, *calls: ToolCall) -> list[ToolStarted | ToolFinished]:
+    return [event async for event in given.run(calls, HERE)]
+
+
+async def results_of(given: ToolRunner, *calls: ToolCall) -> list[ToolFinished]:
+    return [one for one in await events_of(given, *calls) if isinstance(one, ToolFinished)]
+
+
+async def result_of(given: ToolRunner, one: ToolCall) -> ToolFinished:
+    (finished,) = await results_of(given, one)
+    return finished
+
+
+@tool(effect="read")
+def look(path: str) -> str:
+    """Look at something."""
+    return f"saw {path}"
+
+
+@tool
+def fail(how: str) -> str:
+    """Fail."""
+    if how == "told":
+        raise ToolError("the file is gone; list the files first")
+    if how == "exit":
+        raise SystemExit(3)
+    raise ZeroDivisionError("by zero")
+
+
+@tool(effect="read", timeout_s=0.01)
+async def hang() -> str:
+    """Hang."""
+    await asyncio.Event().wait()
+    return "never"
+
+
+def order(events: Sequence[ToolStarted | ToolFinished]) -> list[str]:
+    return [
+        f"{'start' if isinstance(event, ToolStarted) else 'end'} {event.call.id}"
+        for event in events
+    ]
+
+
+async def test_call_starts_and_finishes_with_its_result() -> None:
+    started, finished = await events_of(runner(look), call("look", path="a.txt"))
+    assert started == ToolStarted(call("look", path="a.txt"))
+    assert isinstance(finished, ToolFinished)
+    assert (finished.content, finished.is_error) == ("saw a.txt", False)
+    assert finished.seconds > 0
+
+
+async def test_tool_sees_its_call_and_the_workspace() -> None:
+    seen: list[ToolContext] = []
+
+    @tool
+    async def spy(context: ToolContext) -> None:
+        seen.append(context)
+
+    await result_of(runner(spy), call("spy", "c7"))
+    assert seen == [ToolContext(Path(), call_id="c7", request="what?")]
+
+
+bad = [
+    pytest.param(
+        call("lok", path="a"),
+        "Error: there is no tool 'lok'. Did you mean look? The tools are: look, fail, hang.",
+        id="near-name",
+    ),
+    pytest.param(
+        call("zzz"),
+        "Error: there is no tool 'zzz'. The tools are: look, fail, hang.",
+        id="unknown",
+    ),
+    pytest.param(
+        call("look", file="a"),
+        "Error: Invalid arguments for look:\npath: field required\n"
+        "file: unknown parameter; the parameters are path",
+        id="wrong-arguments",
+    ),
+    pytest.param(
+        call("fail", how="told"),
+        "Error: the file is gone; list the files first",
+        id="tool-error",
+    ),
+    pytest.param(
+        call("fail", how="bug"), "Error: fail failed: ZeroDivisionError: by zero", id="exception"
+    ),
+    pytest.param(call("fail", how="exit"), "Error: fail failed: SystemExit: 3", id="exit"),
+    pytest.param(call("hang"), "Error: hang timed out after 0.01 s.", id="timeout"),
+]
+
+
+@pytest.mark.parametrize(("wrong", "content"), bad)
+async def test_whatever_goes_wrong_is_a_result(wrong: ToolCall, content: str) -> None:
+    finished = await result_of(runner(look, fail, hang), wrong)
+    assert (finished.call, finished.content, finished.is_error) == (wrong, content, True)
+
+
+async def test_unknown_tool_where_there_are_none() -> None:
+    finished = await result_of(runner(), call("look"))
+    assert finished.content == "Error: there is no tool 'look'. The tools are: none."
+
+
+@pytest.mark.parametrize("others", [0, 1], ids=["alone", "side-by-side"])
+async def test_call_that_did_not_parse_is_never_run(others: int) -> None:
+    broken = ToolCall.model_validate({"id": "b", "name": "look", "arguments": '{"path": "a'})
+    good = [call("look", f"g{number}", path="x") for number in range(others)]
+    events = await events_of(runner(look), broken, *good)
+    assert broken.raw_arguments == '{"path": "a'
+    assert ToolStarted(broken) not in events
+    finished = next(one for one in events if isinstance(one, ToolFinished) and one.call is broken)
+    assert finished.content.startswith("Error: the call was not run, as the arguments are not")
+    assert finished.content.endswith(". Send it again, complete.")
+    assert finished.is_error
+    assert sum(isinstance(one, ToolStarted) for one in events) == others
+
+
+# --- side by side ---------------------------------------------------------------------------------
+
+
+def meeting(size: int, effect: Effect = "read") -> tuple[Tool, list[int]]:
+    """Return a tool that ends once `size` calls are inside, and how many were inside each time."""
+    inside: list[int] = [0]
+    full = asyncio.Event()
+
+    async def meet(number: int) -> str:
+        inside.append(inside[-1] + 1)
+        if inside[-1] == size:
+            full.set()
+        await asyncio.wait_for(full.wait(), 5)
+        return f"met {number}"
+
+    return tool(meet, effect=effect), inside
+
+
+async def test_calls_that_only_read_run_side_by_side() -> None:
+    meet, _ = meeting(3)
+    calls = [call("meet", f"c{number}", number=number) for number in range(3)]
+    events = await events_of(runner(meet), *calls)
+    assert order(events) == ["start c0", "start c1", "start c2", "end c0", "end c1", "end c2"]
+    results = [one.content for one in events if isinstance(one, ToolFinished)]
+    assert results == ["met 0", "met 1", "met 2"]
+
+
+@pytest.mark.parametrize("effect", ["edit", "execute", "other"])
+async def test_other_calls_run_one_after_the_other(effect: Effect) -> None:
+    inside = 0
+
+    async def act() -> None:
+        nonlocal inside
+        inside += 1
+        await asyncio.sleep(0)
+        assert inside == 1
+        inside -= 1
+
+    calls = [call("act", f"c{number}") for number in range(3)]
+    events = await events_of(runner(tool(act, effect=effect)), *calls)
+    assert order(events) == ["start c0", "end c0", "start c1", "end c1", "start c2", "end c2"]
+    assert not any(one.is_error for one in events if isinstance(one, ToolFinished))
+
+
+async def test_only_neighbours_that_read_run_side_by_side() -> None:
+    @tool(effect="edit")
+    def change() -> str:
+        return "changed"
+
+    calls = [
+        call("look", "r1", path="a"),
+        call("look", "r2", path="b"),
+        call("change", "w"),
+        call("look", "r3", path="c"),
+    ]
+    assert order(await events_of(runner(look, change), *calls)) == [
+        "start r1",
+        "start r2",
+        "end r1",
+        "end r2",
+        "start w",
+        "end w",
+        "start r3",
+        "end r3",
+    ]
+
+
+async def test_failing_call_leaves_its_neighbours_alone() -> None:
+    @tool(effect="read")
+    async def half(number: int) -> str:
+        if number == 0:
+            raise ValueError("zero")
+        await asyncio.sleep(0)
+        return "fine"
+
+    calls = [call("half", f"c{number}", number=number) for number in range(2)]
+    results = await results_of(runner(half), *calls)
+    assert [one.content for one in results] == ["Error: half failed: ValueError: zero", "fine"]
+
+
+async def test_cancelling_stops_every_call_that_runs() -> None:
+    everybody = asyncio.Event()
+    running: list[int] = []
+    stopped: list[int] = []
+
+    @tool(effect="read")
+    async def wait(number: int) -> None:
+        running.append(number)
+        if len(running) == 3:
+            everybody.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.append(number)
+
+    calls = [call("wait", f"c{number}", number=number) for number in range(3)]
+    task = asyncio.create_task(events_of(runner(wait), *calls))
+    await asyncio.wait_for(everybody.wait(), 5)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert sorted(stopped) == [0, 1, 2]
+
+
+# --- permissions ----------------------------------------------------------------------------------
+
+
+def asking(answer: bool | str, asked: list[tuple[ToolCall, Tool]]) -> Approve:
+    async def approve(one: ToolCall, of: Tool) -> bool | str:
+        asked.append((one, of))
+        return answer
+
+    return approve
+
+
+@tool(effect="edit")
+def change(path: str) -> str:
+    """Change a file."""
+    return f"changed {path}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "content"),
+    [
+        (True, "changed a"),
+        (False, "Error: the user refused this call."),
+        ("", "Error: the user refused this call."),
+        ("use b instead", "Error: the user refused this call: use b instead"),
+    ],
+    ids=["yes", "no", "no-word", "reason"],
+)
+async def test_person_decides_where_the_mode_asks(answer: bool | str, content: str) -> None:
+    asked: list[tuple[ToolCall, Tool]] = []
+    one = call("change", path="a")
+    given = runner(change, mode="ask", approve=asking(answer, asked))
+    events = await events_of(given, one)
+    assert asked == [(one, change)]
+    finished = events[-1]
+    assert isinstance(finished, ToolFinished)
+    assert (finished.content, finished.is_error) == (content, answer is not True)
+    assert (ToolStarted(one) in events) is (answer is True)
+
+
+async def test_nobody_to_ask_means_no() -> None:
+    finished = await result_of(runner(change, mode="ask"), call("change", path="a"))
+    assert finished.content == ("Error: change needs the user's approval, and nobody can be asked.")
+
+
+async def test_plan_mode_refuses_without_asking() -> None:
+    asked: list[tuple[ToolCall, Tool]] = []
+    given = runner(change, mode="plan", approve=asking(True, asked))
+    finished = await result_of(given, call("change", path="a"))
+    assert finished.content == "Error: change is not allowed in plan mode, which only reads."
+    assert asked == []
+
+
+@pytest.mark.parametrize("mode", ["accept-edits", "auto"])
+async def test_allowed_call_asks_nobody(mode: Mode) -> None:
+    asked: list[tuple[ToolCall, Tool]] = []
+    given = runner(change, mode=mode, approve=asking(False, asked))
+    assert (await result_of(given, call("change", path="a"))).content == "changed a"
+    assert asked == []
+
+
+async def test_nobody_is_asked_about_a_call_that_cannot_run() -> None:
+    asked: list[tuple[ToolCall, Tool]] = []
+    given = runner(change, mode="ask", approve=asking(True, asked))
+    broken = ToolCall.model_validate({"name": "change", "arguments": "{"})
+    await results_of(given, broken, call("chnge", path="a"))
+    assert asked == []
+
+
+async def test_mode_that_changes_meanwhile_counts_for_the_next_call() -> None:
+    asked: list[str] = []
+
+    async def always(one: ToolCall, _: Tool) -> bool:
+        asked.append(one.id)
+        given.mode = "accept-edits"
+        return True
+
+    given = runner(change, mode="ask", approve=always)
+    await results_of(given, call("change", "a", path="a"), call("change", "b", path="b"))
+    assert asked == ["a"]
