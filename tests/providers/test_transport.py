@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime
+import ipaddress
 import socket
-from collections.abc import Iterator
+import ssl
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 
-import httpx
 import pytest
 
 from victor.errors import (
@@ -13,6 +17,7 @@ from victor.errors import (
     ProviderError,
     ProviderInvalidRequestError,
     ProviderTimeoutError,
+    ProviderTLSError,
 )
 from victor.providers import transport
 from victor.providers.transport import Transport
@@ -54,7 +59,7 @@ def full_port() -> Iterator[int]:
 async def test_a_host_that_accepts_no_connection_is_named(
     full_port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "_TIMEOUT", httpx.Timeout(None, connect=0.05))
+    monkeypatch.setitem(transport._TIMEOUTS, "connect", 0.05)
     error = await _failure(f"http://127.0.0.1:{full_port}")
     assert type(error) is ProviderTimeoutError
     assert str(error) == f"127.0.0.1:{full_port} did not accept a connection in 15 s"
@@ -63,7 +68,7 @@ async def test_a_host_that_accepts_no_connection_is_named(
 async def test_a_timeout_of_the_library_names_what_took_too_long(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(transport, "_TIMEOUT", httpx.Timeout(0.05))
+    monkeypatch.setitem(transport._TIMEOUTS, "read", 0.05)
     async with FaultServer([STALL]) as server:
         error = await _failure(server.url)
     assert type(error) is ProviderTimeoutError
@@ -124,3 +129,94 @@ def test_closing_after_the_loop_is_gone_is_quiet() -> None:
     asyncio.run(connections.close())
     assert asyncio.run(fetch()) == b"data: [DONE]\n\n"
     asyncio.run(connections.close())
+
+
+# ---------------------------------------------------------------------------- TLS
+
+Serve = Callable[[str], AbstractAsyncContextManager[tuple[str, Path]]]
+LONG = b"x" * 3_000_000
+
+
+def _certificate(folder: Path, address: str) -> tuple[Path, Path]:
+    """Write a certificate that signs itself, and its key."""
+    pytest.importorskip("cryptography", reason="makes the certificates")
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "a test")])
+    today = datetime.datetime.now(datetime.UTC)
+    subject = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address(address))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(today - datetime.timedelta(days=1))
+    builder = builder.not_valid_after(today + datetime.timedelta(days=1))
+    certificate = builder.add_extension(subject, critical=False).sign(key, hashes.SHA256())
+    written, secret = folder / "certificate.pem", folder / "key.pem"
+    written.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    secret.write_bytes(
+        key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.NoEncryption(),
+        )
+    )
+    return written, secret
+
+
+@pytest.fixture
+def serve(tmp_path: Path) -> Iterator[Serve]:
+    """A server that speaks TLS on 127.0.0.1, with a certificate for an address."""
+
+    @asynccontextmanager
+    async def serve(address: str) -> AsyncIterator[tuple[str, Path]]:
+        certificate, key = _certificate(tmp_path, address)
+        context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        context.load_cert_chain(certificate, key)
+
+        async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            with contextlib.suppress(OSError, EOFError):
+                while head := await reader.readuntil(b"\r\n\r\n"):
+                    size = int(head.lower().partition(b"content-length: ")[2].split()[0])
+                    await reader.readexactly(size)
+                    length = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(LONG)
+                    writer.write(length + LONG)
+                    await writer.drain()
+            writer.close()
+
+        server = await asyncio.start_server(converse, "127.0.0.1", 0, ssl=context)
+        async with server:
+            yield f"https://127.0.0.1:{server.sockets[0].getsockname()[1]}", certificate
+
+    transport._trusted.cache_clear()
+    yield serve
+    transport._trusted.cache_clear()
+
+
+async def test_a_certificate_nobody_vouches_for_is_refused(serve: Serve) -> None:
+    async with serve("127.0.0.1") as (url, _):
+        error = await _failure(url)
+    assert type(error) is ProviderTLSError
+    assert "certificate of 127.0.0.1" in str(error)
+
+
+async def test_a_certificate_for_somebody_else_is_refused(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve("127.0.0.2") as (url, certificate):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        error = await _failure(url)
+    assert type(error) is ProviderTLSError
+    assert "not valid for '127.0.0.1'" in str(error)
+
+
+async def test_a_trusted_server_is_talked_to_over_tls(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with serve("127.0.0.1") as (url, certificate):
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        connections = Transport("acme")
+        for _ in range(3):
+            response = await connections.send("POST", url, LONG, {})
+            assert await connections.read(response) == LONG
+        await connections.close()

@@ -13,7 +13,9 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import cast
+from urllib.request import getproxies
 
+import httpcore
 import httpx
 
 from victor.errors import (
@@ -24,6 +26,7 @@ from victor.errors import (
     ProviderTimeoutError,
     ProviderTLSError,
 )
+from victor.providers.sockets import AsyncioPool
 
 __all__ = ["Transport"]
 
@@ -33,8 +36,17 @@ CONNECT_TIMEOUT_S = 15.0
 _DRAIN_S = 0.25
 _DRAIN_BLOCKS = 64
 # Deadlines per read cost a cancel scope each and let a drip through; the guard's cover every phase.
-_TIMEOUT = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S)
+_TIMEOUTS = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S).as_dict()
+_HEADERS = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "victor"}
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=20, keepalive_expiry=60)
+# httpx's exceptions come from its own transport, which proxies need, httpcore's from ours.
+_FAILURES = (
+    httpx.HTTPError,
+    httpcore.NetworkError,
+    httpcore.TimeoutException,
+    httpcore.ProtocolError,
+    httpcore.UnsupportedProtocol,
+)
 
 
 @functools.cache
@@ -59,9 +71,9 @@ class Transport:
     def __init__(self, provider: str) -> None:
         self._provider = provider
         # Connections belong to the loop they were made on.
-        self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient] = {}
+        self._clients: dict[asyncio.AbstractEventLoop, httpx.AsyncClient | AsyncioPool] = {}
 
-    def _client_for(self, url: str) -> httpx.AsyncClient:
+    def _client_for(self, url: str) -> httpx.AsyncClient | AsyncioPool:
         loop = asyncio.get_running_loop()
         client = self._clients.get(loop)
         if client is None:
@@ -69,14 +81,7 @@ class Transport:
             # awaited on it.
             for gone in [one for one in self._clients if one.is_closed()]:
                 self._clients.pop(gone, None)
-            context = _trusting_nobody() if url.startswith("http://") else _trusted()
-            client = self._clients[loop] = httpx.AsyncClient(
-                verify=context,
-                timeout=_TIMEOUT,
-                limits=_LIMITS,
-                follow_redirects=False,
-                headers={"accept-encoding": "identity", "user-agent": "victor"},
-            )
+            client = self._clients[loop] = _client(url)
         return client
 
     async def send(
@@ -89,9 +94,19 @@ class Transport:
         """
         client = self._client_for(url)
         try:
-            request = client.build_request(method, _url(url), content=body, headers=headers)
-            return await client.send(request, stream=True, auth=None)
-        except (httpx.HTTPError, OSError) as error:
+            request = httpx.Request(
+                method,
+                _url(url),
+                headers={**_HEADERS, **headers},
+                content=body,
+                extensions={"timeout": _TIMEOUTS},
+            )
+            if isinstance(client, httpx.AsyncClient):
+                return await client.send(request, stream=True, auth=None)
+            response = await client.handle_async_request(request)
+            response.request = request
+            return response
+        except (*_FAILURES, OSError) as error:
             raise self._named(error, url, "waiting for an answer") from error
 
     async def read(self, response: httpx.Response) -> bytes:
@@ -130,7 +145,7 @@ class Transport:
             source = response.stream if plain else response.aiter_bytes()
             async for block in cast("AsyncIterable[bytes]", source):
                 yield block
-        except httpx.HTTPError as error:
+        except _FAILURES as error:
             raise self._named(error, str(response.url), "reading the answer") from error
 
     async def drain(self, blocks: AsyncIterator[bytes]) -> None:
@@ -165,22 +180,35 @@ class Transport:
         return kind(text, provider=self._provider, raw_error=error)
 
 
+def _client(url: str) -> httpx.AsyncClient | AsyncioPool:
+    context = _trusting_nobody() if url.startswith("http://") else _trusted()
+    if getproxies().keys() - {"no"}:
+        return httpx.AsyncClient(verify=context, limits=_LIMITS, follow_redirects=False)
+    # Proxies are httpx's business; without any, our own pool takes little more than half the CPU.
+    return AsyncioPool(context, _LIMITS)
+
+
 def _kind(
     error: BaseException, host: str, phase: str, about: str
 ) -> tuple[type[ProviderError], str]:
     match error:
-        case httpx.ConnectError():
+        case httpx.ConnectError() | httpcore.ConnectError():
             return _connecting(_system_cause(error), host, about)
-        case httpx.ConnectTimeout():
+        case httpx.ConnectTimeout() | httpcore.ConnectTimeout():
             text = f"{host} did not accept a connection in {CONNECT_TIMEOUT_S:g} s"
             return ProviderTimeoutError, text
-        case httpx.TimeoutException():
+        case httpx.TimeoutException() | httpcore.TimeoutException():
             return ProviderTimeoutError, f"{host} took too long while {phase}"
         case httpx.ProxyError():
             return ProviderConnectionError, f"the proxy refused to connect to {host}: {about}"
         case httpx.DecodingError():
             return ProviderInvalidResponseError, f"{host} sent a damaged compressed body: {about}"
-        case httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
+        case (
+            httpx.UnsupportedProtocol()
+            | httpx.LocalProtocolError()
+            | httpcore.UnsupportedProtocol()
+            | httpcore.LocalProtocolError()
+        ):
             return ProviderInvalidRequestError, f"cannot send this request to {host}: {about}"
         case _:
             return ProviderConnectionError, f"{host} broke the connection while {phase}: {about}"
