@@ -36,7 +36,7 @@ def main() -> None:
     floor = place / "venvs" / "floor"
     if not (floor / "bin" / "python").exists():
         venv.create(floor, with_pip=True)
-        pip = [floor / "bin" / "python", "-m", "pip"]
+        pip = [str(floor / "bin" / "python"), "-m", "pip"]
         subprocess.run([*pip, "install", "-q", "httpx"], check=True)
     command = [sys.executable, "bench.py", "run", "--peers", "httpx_json,victor"]
     command += ["--modes", args.modes, "--python", f"victor={sys.executable}"]

@@ -110,7 +110,10 @@ def test_an_interrupt_cancels_the_work_before_it_is_raised() -> None:
 import asyncio, signal, sys, threading
 from victor.blocking import run_blocking
 cancelled = threading.Event()
+main = threading.get_ident()
 async def work():
+    while sys._current_frames()[main].f_code.co_name != "wait":
+        await asyncio.sleep(0)  # until the caller waits for the result
     print("begun", flush=True)
     try:
         await asyncio.Event().wait()

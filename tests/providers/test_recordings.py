@@ -113,7 +113,7 @@ def test_streams_read_the_same_however_the_network_cuts_them(recordings: list[Re
     streams = [(row, body) for row, want, body in recordings if row["kind"] == "sse"]
     assert len(streams) > 100
     for row, body in streams:
-        outcomes = []
+        outcomes: list[object] = []
         for cuts in ([body], list(_cut(body, chance, 7)), list(_cut(body, chance, 400))):
             try:
                 answer = _stream(row, iter(cuts))
