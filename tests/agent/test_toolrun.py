@@ -303,21 +303,19 @@ async def test_allowed_call_asks_nobody(mode: Mode) -> None:
 
 
 async def test_nobody_is_asked_about_a_call_that_cannot_run() -> None:
-    asked: list[tuple[ToolCall, Tool]] = []
-    given = runner(change, mode="ask", approve=asking(True, asked))
-    broken = ToolCall.model_validate({"name": "change", "arguments": "{"})
-    await results_of(given, broken, call("chnge", path="a"))
-    assert asked == []
-
-
-async def test_mode_that_changes_meanwhile_counts_for_the_next_call() -> None:
     asked: list[str] = []
 
-    async def always(one: ToolCall, _: Tool) -> bool:
+    async def approve(one: ToolCall, _: Tool) -> bool:
         asked.append(one.id)
-        given.mode = "accept-edits"
         return True
 
-    given = runner(change, mode="ask", approve=always)
-    await results_of(given, call("change", "a", path="a"), call("change", "b", path="b"))
-    assert asked == ["a"]
+    @tool(effect="edit")
+    def rename(path: str) -> str:
+        return path
+
+    broken = ToolCall(id="a", name="rename", arguments={"pfad": "x"})
+    good = ToolCall(id="b", name="rename", arguments={"path": "x"})
+    first, second = await results_of(runner(rename, mode="ask", approve=approve), broken, good)
+    assert asked == ["b"]
+    assert first.content.startswith("Error: Invalid arguments for rename:")
+    assert (second.content, second.is_error) == ("x", False)

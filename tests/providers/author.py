@@ -1,3 +1,5 @@
+"""A provider as somebody may write it, and ways to ask it, for the tests of the guard."""
+
 from __future__ import annotations
 
 import asyncio
@@ -22,12 +24,12 @@ __all__ = [
     "Author",
     "Step",
     "as_script",
+    "ask_chat",
+    "ask_stream",
     "by_either",
-    "chat",
     "down",
     "either",
-    "stream",
-    "votes",
+    "votes_of",
 ]
 
 HI = [Message(role="user", content="Hi")]
@@ -89,21 +91,21 @@ def down() -> ProviderServerError:
     return ProviderServerError("it is down", status_code=500)
 
 
-async def chat(provider: BaseProvider, **options: Any) -> str:
+async def ask_chat(provider: BaseProvider, **options: Any) -> str:
     return (await provider.chat(HI, model="m", **options)).content
 
 
-async def stream(provider: BaseProvider, **options: Any) -> str:
+async def ask_stream(provider: BaseProvider, **options: Any) -> str:
     chunks = [chunk async for chunk in provider.stream(HI, model="m", **options)]
     assert chunks[-1].is_final
     return "".join(chunk.content for chunk in chunks)
 
 
 async def by_either(provider: BaseProvider, how: str) -> str:
-    return await (chat(provider) if how == "chat" else stream(provider))
+    return await (ask_chat(provider) if how == "chat" else ask_stream(provider))
 
 
-def votes(provider: BaseProvider) -> BreakerSnapshot:
+def votes_of(provider: BaseProvider) -> BreakerSnapshot:
     assert provider.breaker is not None
     return provider.breaker.snapshot()
 

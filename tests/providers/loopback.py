@@ -1,3 +1,5 @@
+"""Answers of a server of the OpenAI chat protocol on loopback, and a provider that asks it."""
+
 from __future__ import annotations
 
 import json

@@ -12,12 +12,12 @@ from tests.providers.author import (
     Author,
     Step,
     as_script,
+    ask_chat,
+    ask_stream,
     by_either,
-    chat,
     down,
     either,
-    stream,
-    votes,
+    votes_of,
 )
 from victor import errors
 from victor.providers import base
@@ -39,8 +39,8 @@ from victor.providers.base import (
 
 
 async def test_what_the_author_returns_reaches_the_caller() -> None:
-    assert await chat(Author(["Hello"])) == "Hello"
-    assert await stream(Author([ANSWER])) == "Hello"
+    assert await ask_chat(Author(["Hello"])) == "Hello"
+    assert await ask_stream(Author([ANSWER])) == "Hello"
 
 
 @either
@@ -64,8 +64,8 @@ async def test_refusals_never_open_the_circuit(how: str) -> None:
         with pytest.raises(ProviderInvalidRequestError):
             await by_either(provider, how)
     assert len(provider.asked) == 20
-    assert votes(provider).state == "closed"
-    assert votes(provider).failures == 0
+    assert votes_of(provider).state == "closed"
+    assert votes_of(provider).failures == 0
 
 
 @either
@@ -107,18 +107,18 @@ async def test_a_plain_error_of_an_author_is_judged_by_what_is_in_it(
         await by_either(provider, how)
     assert caught.value is error
     assert len(provider.asked) == tries
-    assert votes(provider).failures == failures
+    assert votes_of(provider).failures == failures
 
 
 async def test_a_stream_that_breaks_after_text_keeps_the_text_and_is_not_retried() -> None:
     broken = (StreamChunk("Hel"), StreamChunk("l"), ProviderConnectionError("reset"))
     provider = Author([broken], max_retries=3)
     with pytest.raises(StreamInterruptedError) as caught:
-        await stream(provider)
+        await ask_stream(provider)
     assert caught.value.partial == "Hell"
     assert isinstance(caught.value.__cause__, ProviderConnectionError)
     assert len(provider.asked) == 1
-    assert votes(provider).failures == 1
+    assert votes_of(provider).failures == 1
 
 
 @pytest.mark.parametrize("first", [(), (StreamChunk("Hel"),)], ids=["empty", "after text"])
@@ -126,15 +126,15 @@ async def test_a_stream_without_a_final_chunk_is_no_answer(first: tuple[Step, ..
     provider = Author([first])
     expected = StreamInterruptedError if first else ProviderInvalidResponseError
     with pytest.raises(expected, match="without its final message"):
-        await stream(provider)
-    assert votes(provider).failures == 1
+        await ask_stream(provider)
+    assert votes_of(provider).failures == 1
 
 
 async def test_a_stop_reason_makes_a_chunk_final_for_authors_who_forget() -> None:
     provider = Author([(StreamChunk("x"), StreamChunk(stop_reason="stop"))])
     chunks = [chunk async for chunk in provider.stream(HI, model="m")]
     assert [chunk.content for chunk in chunks] == ["x", ""]
-    assert votes(provider).failures == 0
+    assert votes_of(provider).failures == 0
 
 
 @pytest.mark.parametrize(
@@ -143,13 +143,13 @@ async def test_a_stop_reason_makes_a_chunk_final_for_authors_who_forget() -> Non
 async def test_thoughts_and_calls_under_way_count_as_content(sign: StreamChunk) -> None:
     provider = Author([(sign, down())], max_retries=3)
     with pytest.raises(StreamInterruptedError):
-        await stream(provider)
+        await ask_stream(provider)
     assert len(provider.asked) == 1
 
 
 async def test_empty_chunks_are_no_content_and_allow_a_retry() -> None:
     provider = Author([(StreamChunk(), down()), ANSWER], max_retries=1)
-    assert await stream(provider) == "Hello"
+    assert await ask_stream(provider) == "Hello"
 
 
 @either
@@ -167,42 +167,7 @@ async def test_a_call_that_hangs_ends_at_the_timeout(how: str) -> None:
     provider = Author([as_script(how, None)], timeout=0.01)
     with pytest.raises(ProviderTimeoutError):
         await by_either(provider, how)
-    assert votes(provider).failures == 1
-
-
-# ---------------------------------------------------------------------------- options of a call
-
-
-@either
-@pytest.mark.parametrize("kind", [Author, CallsSuper])
-async def test_options_of_the_guard_never_reach_the_author(kind: type[Author], how: str) -> None:
-    provider = kind(["Hello" if how == "chat" else ANSWER])
-    send = chat if how == "chat" else stream
-    await send(provider, timeout=5, on_event=print, temperature=0.1, top_k=3)
-    assert provider.asked == [{"model": "m", "temperature": 0.1, "top_k": 3}]
-
-
-@either
-async def test_a_timeout_is_for_this_call_alone(how: str) -> None:
-    provider = Author([as_script(how, None)])
-    send = chat if how == "chat" else stream
-    with pytest.raises(ProviderTimeoutError, match=r"0\.01 s"):
-        await send(provider, timeout=0.01)
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0.05):
-            await send(provider)
-    assert votes(provider).failures == 1
-
-
-@either
-async def test_an_observer_is_told_what_happens_to_this_call(how: str) -> None:
-    good = "Hello" if how == "chat" else ANSWER
-    provider = Author([as_script(how, down()), good], max_retries=1)
-    told: list[str] = []
-    send = chat if how == "chat" else stream
-    await send(provider, on_event=lambda event: told.append(type(event).__name__))
-    await send(provider)
-    assert told == ["AttemptFailed", "RetryScheduled"]
+    assert votes_of(provider).failures == 1
 
 
 # ---------------------------------------------------------------------------- cancelling, leaving
@@ -218,8 +183,8 @@ async def test_cancelling_never_votes(how: str) -> None:
         with pytest.raises(asyncio.CancelledError):
             await task
     assert len(provider.asked) == 10
-    assert votes(provider).calls == 0
-    assert votes(provider).state == "closed"
+    assert votes_of(provider).calls == 0
+    assert votes_of(provider).state == "closed"
 
 
 async def test_leaving_a_stream_early_never_votes_and_closes_the_authors_generator() -> None:
@@ -230,14 +195,14 @@ async def test_leaving_a_stream_early_never_votes_and_closes_the_authors_generat
                 assert chunk.content == "Hel"
                 break
     assert provider.closed_streams == 10
-    assert votes(provider).calls == 0
+    assert votes_of(provider).calls == 0
 
 
 @pytest.mark.parametrize("script", [ANSWER, (StreamChunk("x"), down())], ids=["good", "broken"])
 async def test_the_authors_generator_is_closed_on_every_path(script: tuple[Step, ...]) -> None:
     provider = Author([script])
     with suppress(StreamInterruptedError):
-        await stream(provider)
+        await ask_stream(provider)
     assert provider.closed_streams == 1
 
 
@@ -253,9 +218,9 @@ async def test_what_the_consumer_calls_between_two_chunks_is_guarded_itself() ->
     async for chunk in provider.stream(HI, model="m"):
         if chunk.content == "Hel":
             with pytest.raises(ProviderServerError):
-                await chat(provider)
+                await ask_chat(provider)
     assert len(provider.asked) == 3  # the stream, and two tries of the call in its body
-    assert votes(provider).calls == 3
+    assert votes_of(provider).calls == 3
 
 
 async def test_a_consumer_may_read_a_stream_from_changing_tasks() -> None:
@@ -311,7 +276,7 @@ def test_a_key_shows_nowhere() -> None:
     provider = Author(api_key="sk-secret", base_url="https://api.example/v1")
     assert provider.api_key == "sk-secret"
     assert repr(provider) == "<Author https://api.example/v1>"
-    assert "sk-secret" not in f"{provider} {votes(provider)}"
+    assert "sk-secret" not in f"{provider} {votes_of(provider)}"
 
 
 def test_options_of_the_constructor_are_kept() -> None:

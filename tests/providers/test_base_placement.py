@@ -14,12 +14,12 @@ from tests.providers.author import (
     FINAL,
     Author,
     as_script,
+    ask_chat,
+    ask_stream,
     by_either,
-    chat,
     down,
     either,
-    stream,
-    votes,
+    votes_of,
 )
 from victor.providers.base import (
     BaseProvider,
@@ -27,6 +27,7 @@ from victor.providers.base import (
     CompletionResponse,
     Message,
     ProviderServerError,
+    ProviderTimeoutError,
     StreamChunk,
     StreamInterruptedError,
 )
@@ -119,10 +120,10 @@ async def test_every_class_is_guarded_exactly_once(kind: type[Author], how: str)
     with pytest.raises(ProviderServerError):
         await by_either(provider, how)
     assert len(provider.asked) == 3
-    assert votes(provider).calls == 3
+    assert votes_of(provider).calls == 3
     good = kind(["Hello" if how == "chat" else ANSWER])
     assert await by_either(good, how) == "Hello"
-    assert votes(good).calls == 1
+    assert votes_of(good).calls == 1
 
 
 class StreamOverChat(Author):
@@ -160,13 +161,13 @@ async def test_a_method_built_on_the_other_counts_and_retries_once(
 ) -> None:
     provider = kind([good])
     assert await by_either(provider, how) == "Hello"
-    assert votes(provider).calls == 1
+    assert votes_of(provider).calls == 1
     assert set(provider.asked[0]) == {"model"}
     provider = kind([bad], max_retries=1)
     with pytest.raises(ProviderServerError):
         await by_either(provider, how)
     assert len(provider.asked) == 2
-    assert votes(provider).failures == 2
+    assert votes_of(provider).failures == 2
 
 
 class Returns(Author):
@@ -180,10 +181,10 @@ class Returns(Author):
 
 
 async def test_a_stream_that_is_a_coroutine_works_and_is_guarded() -> None:
-    assert await stream(Returns([ANSWER])) == "Hello"
+    assert await ask_stream(Returns([ANSWER])) == "Hello"
     provider = Returns([(down(),)], max_retries=1)
     with pytest.raises(ProviderServerError):
-        await stream(provider)
+        await ask_stream(provider)
     assert len(provider.asked) == 2
 
 
@@ -205,10 +206,10 @@ class OwnInit(SecondHand):
 async def test_an_init_that_never_calls_ours_is_guarded_by_the_defaults() -> None:
     provider = OwnInit()
     with pytest.raises(ProviderServerError):
-        await chat(provider)
+        await ask_chat(provider)
     with pytest.raises(StreamInterruptedError):
-        await stream(provider)
-    assert votes(provider).failures == 2
+        await ask_stream(provider)
+    assert votes_of(provider).failures == 2
     assert repr(provider) == "<OwnInit without base_url>"
 
 
@@ -235,8 +236,8 @@ async def test_a_provider_over_another_leaves_both_guarded(how: str) -> None:
     outer = Relay(inner)
     with pytest.raises(ProviderServerError):
         await by_either(outer, how)
-    assert votes(inner).failures == 2
-    assert votes(outer).failures == 1
+    assert votes_of(inner).failures == 2
+    assert votes_of(outer).failures == 1
 
 
 def test_a_class_that_leaves_something_out_cannot_be_made() -> None:
@@ -256,6 +257,41 @@ def test_guarded_methods_keep_their_names_and_signatures() -> None:
     assert list(inspect.signature(Author.stream).parameters) == [
         "self", "messages", "model", "kwargs",
     ]  # fmt: skip
+
+
+# ---------------------------------------------------------------------------- options of a call
+
+
+@either
+@pytest.mark.parametrize("kind", [Author, CallsSuper])
+async def test_options_of_the_guard_never_reach_the_author(kind: type[Author], how: str) -> None:
+    provider = kind(["Hello" if how == "chat" else ANSWER])
+    send = ask_chat if how == "chat" else ask_stream
+    await send(provider, timeout=5, on_event=print, temperature=0.1, top_k=3)
+    assert provider.asked == [{"model": "m", "temperature": 0.1, "top_k": 3}]
+
+
+@either
+async def test_a_timeout_is_for_this_call_alone(how: str) -> None:
+    provider = Author([as_script(how, None)])
+    send = ask_chat if how == "chat" else ask_stream
+    with pytest.raises(ProviderTimeoutError, match=r"0\.01 s"):
+        await send(provider, timeout=0.01)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await send(provider)
+    assert votes_of(provider).failures == 1
+
+
+@either
+async def test_an_observer_is_told_what_happens_to_this_call(how: str) -> None:
+    good = "Hello" if how == "chat" else ANSWER
+    provider = Author([as_script(how, down()), good], max_retries=1)
+    told: list[str] = []
+    send = ask_chat if how == "chat" else ask_stream
+    await send(provider, on_event=lambda event: told.append(type(event).__name__))
+    await send(provider)
+    assert told == ["AttemptFailed", "RetryScheduled"]
 
 
 # ---------------------------------------------------------------------------- one's own requests
@@ -306,12 +342,12 @@ class Requests(Author):
 
 async def test_an_authors_own_request_within_chat_is_not_counted_twice() -> None:
     provider = Requests(["Hello"])
-    assert await chat(provider) == "HELLO"
-    assert votes(provider).calls == 1
+    assert await ask_chat(provider) == "HELLO"
+    assert votes_of(provider).calls == 1
     provider = Requests([down()], max_retries=1)
     with pytest.raises(ProviderServerError):
-        await chat(provider)
-    assert votes(provider).failures == 2
+        await ask_chat(provider)
+    assert votes_of(provider).failures == 2
 
 
 async def test_an_authors_own_request_works_without_a_breaker() -> None:

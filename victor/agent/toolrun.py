@@ -80,6 +80,8 @@ class ToolRunner:
             return tool, None
         if self.approve is None:
             return tool, f"Error: {call.name} needs the user's approval, and nobody can be asked."
+        if problem := tool.problem(call.arguments):
+            return tool, f"Error: {problem}"  # nobody is asked about what cannot run
         answer = await self.approve(call, tool)
         if answer is True:
             return tool, None

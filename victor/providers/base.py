@@ -250,7 +250,10 @@ class BaseProvider(ABC):
         where = f"{self.name} at {self.base_url}" if getattr(self, "base_url", None) else self.name
         return Pipeline(
             where,
-            breaker=CircuitBreaker(where) if getattr(self, "use_circuit_breaker", True) else None,
+            owner=self.name,
+            breaker=CircuitBreaker(where, owner=self.name)
+            if getattr(self, "use_circuit_breaker", True)
+            else None,
             retry=RetryPolicy(
                 max_retries=getattr(self, "max_retries", 3),
                 retry_delay=options.get("retry_delay", 1.0),

@@ -211,8 +211,8 @@ def _counts(found: _Body) -> tuple[int | None, int | None]:
 
 def _kind(status: int, found: _Body) -> type[ProviderError]:
     by_words = _by_words(found)
-    if by_words is not None and issubclass(by_words, _CODES_BEFORE_STATUS):
-        return by_words
+    if status < 500 and by_words is not None and issubclass(by_words, _CODES_BEFORE_STATUS):
+        return by_words  # a 5xx is an outage, whatever its body quotes
     if status >= 500 and found.status == 429:
         return ProviderRateLimitError  # a router's own status round that of the vendor
     if status in (400, 422):

@@ -7,7 +7,7 @@ Knows how to pick weights and to give a small model tools; what the child is and
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import contextmanager
+from contextlib import aclosing, contextmanager
 from typing import Any
 
 from victor.config.catalog import Vendor
@@ -95,8 +95,10 @@ class LocalProvider(HTTPProvider):
     async def _events(self, call: HTTPCall, model: str) -> AsyncGenerator[StreamChunk, None]:
         async with self._server.use():
             with self._death_named():
-                async for chunk in super()._events(call, model):
-                    yield chunk
+                # Closed before the child is let go, also when the consumer leaves early.
+                async with aclosing(super()._events(call, model)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
 
     @contextmanager
     def _death_named(self) -> Iterator[None]:

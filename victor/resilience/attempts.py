@@ -42,6 +42,7 @@ class Guard:
     """What all calls to one endpoint have in common; the fields are `Pipeline`'s arguments."""
 
     name: str
+    owner: str
     breaker: CircuitBreaker | None
     retry: RetryPolicy
     budget: RetryBudget | None
@@ -50,7 +51,7 @@ class Guard:
 
     def timed_out(self, phase: str, limit_s: float | None) -> ProviderTimeoutError:
         """Make the error for one of our own deadlines."""
-        return ProviderTimeoutError(f"{self.name}: {phase} {limit_s:g} s", provider=self.name)
+        return ProviderTimeoutError(f"{self.name}: {phase} {limit_s:g} s", provider=self.owner)
 
 
 class Run:
@@ -154,7 +155,7 @@ class StreamAttempt:
         if not self.final:
             raise ProviderInvalidResponseError(
                 f"{self._run.guard.name}: the stream ended without its final message",
-                provider=self._run.guard.name,
+                provider=self._run.guard.owner,
             )
         self._run.succeeded()
 
@@ -196,7 +197,7 @@ class StreamAttempt:
             f"{self._run.guard.name}: the stream broke after {len(partial)} characters: "
             f"{one_line(error)}",
             partial,
-            provider=self._run.guard.name,
+            provider=self._run.guard.owner,
             model=error.model if isinstance(error, ProviderError) else None,
             raw_error=error,
         )

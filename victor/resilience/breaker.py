@@ -122,12 +122,12 @@ class CircuitBreaker:
     """Refuses calls to an endpoint that fails, and finds out by itself when it is well again.
 
     Closed: everything passes, failures are counted. Open: everything is refused. Half-open: one
-    trial call passes; if it fails the circuit opens again, for longer. Safe to share between
-    threads and event loops.
+    trial call passes; if it fails the circuit opens again, for longer. Safe to share by threads.
 
     Args:
         name: the endpoint, for messages; never holds a key.
         policy: when to open and for how long.
+        owner: whose endpoint it is, for the errors; by default the name.
         clock: monotonic seconds.
         random: a number from 0 up to 1; spreads the open times of many clients.
     """
@@ -137,6 +137,7 @@ class CircuitBreaker:
         name: str,
         policy: BreakerPolicy = BreakerPolicy(),
         *,
+        owner: str | None = None,
         clock: Callable[[], float] = time.monotonic,
         random: Callable[[], float] = _random,
     ) -> None:
@@ -145,6 +146,7 @@ class CircuitBreaker:
 
         self.name = name
         self.policy = policy
+        self._owner = owner or name
         self._clock = clock
         self._random = random
         self._lock = Lock()
@@ -364,7 +366,7 @@ class CircuitBreaker:
             retry_at=retry_at,
             retry_after=wait,
             last_error=self._last_error,
-            provider=self.name,
+            provider=self._owner,
         )
 
     def _switch(self, mode: _Mode, event: BreakerEvent) -> None:

@@ -49,6 +49,7 @@ class Pipeline:
 
     Args:
         name: the endpoint, for messages; never holds a key.
+        owner: whose endpoint it is, for the errors; by default the name.
         breaker: None leaves the breaker out.
         retry: how often and when to try again.
         deadlines: limits of one attempt.
@@ -64,6 +65,7 @@ class Pipeline:
         self,
         name: str,
         *,
+        owner: str | None = None,
         breaker: CircuitBreaker | None,
         retry: RetryPolicy,
         deadlines: Deadlines,
@@ -76,7 +78,7 @@ class Pipeline:
         self.name = name
         self.breaker = breaker
         self.deadlines = deadlines
-        self._guard = Guard(name, breaker, retry, budget, clock, random)
+        self._guard = Guard(name, owner or name, breaker, retry, budget, clock, random)
         self._sleep = sleep
         self._on_event = on_event
 

@@ -222,6 +222,10 @@ def _first_meaning(error: BaseException) -> tuple[Outcome, BaseException]:
     return _NEUTRAL, error
 
 
+def _is_refusal(status: int | None) -> bool:
+    return status is not None and 400 <= status < 500
+
+
 def _meaning(error: BaseException, *, below_ours: bool) -> Outcome | None:
     """Judge one exception without its causes; None where it means nothing by itself."""
     if not isinstance(error, Exception):
@@ -229,7 +233,9 @@ def _meaning(error: BaseException, *, below_ours: bool) -> Outcome | None:
     if isinstance(error, ProviderError):
         for kind, vote in _OURS:
             if isinstance(error, kind):
-                return Outcome(vote, error.retryable)
+                # A 4xx that says the model wrote a broken call: the endpoint is well.
+                refused = kind is ProviderInvalidResponseError and _is_refusal(error.status_code)
+                return Outcome(Vote.ALIVE if refused else vote, error.retryable)
         return _by_status(error.status_code)
     by_status = _by_status(_status_of(error))
     if by_status is not None:

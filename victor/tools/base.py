@@ -130,18 +130,28 @@ class Tool:
         """Return the definition for one workspace; here it is the same for all."""
         return self.definition
 
+    def problem(self, arguments: Mapping[str, Any]) -> str | None:
+        """Say what is wrong with the arguments of a call; None if it can be run."""
+        found = self._checked(arguments)
+        return found if isinstance(found, str) else None
+
+    def _checked(self, arguments: Mapping[str, Any]) -> dict[str, Any] | str:
+        try:
+            return self._described.validate(arguments)
+        except ValueError as error:
+            return f"Invalid arguments for {self.name}:\n{error}"
+        except TypeError as error:
+            return f"{self.name} cannot be called: {error}"
+
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         """Check the arguments and call the function.
 
         Whatever goes wrong (invalid arguments, an exception, the timeout) comes back as a result
         with `is_error`; only cancellation is raised.
         """
-        try:
-            checked = self._described.validate(arguments)
-        except ValueError as error:
-            return ToolResult(f"Invalid arguments for {self.name}:\n{error}", is_error=True)
-        except TypeError as error:
-            return ToolResult(f"{self.name} cannot be called: {error}", is_error=True)
+        checked = self._checked(arguments)
+        if isinstance(checked, str):
+            return ToolResult(checked, is_error=True)
         for name in self._described.injected:
             checked[name] = context
         try:

@@ -1,3 +1,5 @@
+"""Bodies and events of OpenAI chat completions, and ways to read them."""
+
 from __future__ import annotations
 
 import json
@@ -6,26 +8,37 @@ from typing import Any
 from victor.providers.wires.openai_chat.decode import ChatStream, decode
 from victor.types import CompletionResponse, StreamChunk, ToolCall
 
-__all__ = ["Json", "brief", "calls_of", "event", "fragment", "fragments", "stream", "whole"]
+__all__ = [
+    "Json",
+    "brief",
+    "calls_of",
+    "event_of",
+    "fragments",
+    "piece",
+    "read_stream",
+    "read_whole",
+]
 
 Json = dict[str, Any]
 
 
-def whole(message: Json | None = None, finish: object = "stop", **more: Any) -> CompletionResponse:
+def read_whole(
+    message: Json | None = None, finish: object = "stop", **more: Any
+) -> CompletionResponse:
     choice = {"index": 0, "message": message, "finish_reason": finish}
     body = {"choices": [choice], **more}
     return decode(json.dumps(body).encode(), provider="acme", model="asked")
 
 
-def event(delta: Json | None = None, finish: object = None, **more: Any) -> bytes:
+def event_of(delta: Json | None = None, finish: object = None, **more: Any) -> bytes:
     choice = {"index": 0, "delta": {} if delta is None else delta, "finish_reason": finish}
     return json.dumps({"choices": [choice], **more}).encode()
 
 
-def stream(*events: bytes | Json, done: bool = True) -> tuple[list[StreamChunk], StreamChunk]:
+def read_stream(*events: bytes | Json, done: bool = True) -> tuple[list[StreamChunk], StreamChunk]:
     """Feed events (a mapping is the delta of one) and return the chunks and the final one."""
     stream = ChatStream(provider="acme", model="asked")
-    raw = [one if isinstance(one, bytes) else event(one) for one in events]
+    raw = [one if isinstance(one, bytes) else event_of(one) for one in events]
     chunks = [chunk for data in raw if (chunk := stream.feed(data)) is not None]
     if done:
         assert stream.feed(b"[DONE]") is None
@@ -34,7 +47,7 @@ def stream(*events: bytes | Json, done: bool = True) -> tuple[list[StreamChunk],
 
 
 def calls_of(*deltas: Json) -> list[ToolCall]:
-    _, final = stream(*deltas, event(finish="tool_calls"))
+    _, final = read_stream(*deltas, event_of(finish="tool_calls"))
     return final.tool_calls or []
 
 
@@ -42,7 +55,7 @@ def fragments(*fragments: Json) -> Json:
     return {"tool_calls": list(fragments)}
 
 
-def fragment(name: object = None, arguments: object = None, **more: object) -> Json:
+def piece(name: object = None, arguments: object = None, **more: object) -> Json:
     function = {"name": name, "arguments": arguments}
     return {"function": {key: one for key, one in function.items() if one is not None}, **more}
 

@@ -6,11 +6,11 @@ import pytest
 
 from tests.providers.wires.bodies import (
     Json,
-    event,
-    fragment,
+    event_of,
     fragments,
-    stream,
-    whole,
+    piece,
+    read_stream,
+    read_whole,
 )
 from victor.errors import (
     ContentFilterError,
@@ -29,7 +29,7 @@ from victor.types import CompletionResponse, Usage
 
 def test_a_whole_answer_has_everything_the_body_said() -> None:
     usage = {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5}
-    found = whole({"role": "assistant", "content": "Hi"}, model="acme-1", usage=usage)
+    found = read_whole({"role": "assistant", "content": "Hi"}, model="acme-1", usage=usage)
     assert found.content == "Hi"
     assert found.role == "assistant"
     assert found.stop_reason == "stop"
@@ -87,9 +87,9 @@ MESSAGES = [
 def test_text_and_thinking_are_found_wherever_they_are(
     message: Json, text: str, reasoning: str
 ) -> None:
-    found = whole(message)
+    found = read_whole(message)
     assert (found.content, found.reasoning or "") == (text, reasoning)
-    chunks, _ = stream(message, event(finish="stop"))
+    chunks, _ = read_stream(message, event_of(finish="stop"))
     assert ("".join(chunk.content for chunk in chunks)) == text
     assert ("".join(chunk.reasoning for chunk in chunks)) == reasoning
 
@@ -98,18 +98,18 @@ def test_reasoning_details_are_kept_for_the_next_request() -> None:
     details: list[Json] = [{"type": "reasoning.encrypted", "data": "x"}]
     kept = {"openai-chat": {"reasoning_details": [*details, *details]}}
     message = {"content": "ok", "reasoning_details": [*details, *details]}
-    assert whole(message).provider_state == kept
-    _, final = stream(
+    assert read_whole(message).provider_state == kept
+    _, final = read_stream(
         {"reasoning_details": details},
         {"content": "ok", "reasoning_details": details},
-        event(finish="stop"),
+        event_of(finish="stop"),
     )
     assert final.provider_state == kept
 
 
 def test_a_refusal_is_an_answer_that_says_so() -> None:
-    assert whole({"content": None, "refusal": "I won't."}).stop_reason == "content_filter"
-    _, final = stream({"refusal": "I "}, {"refusal": "won't."}, event(finish="stop"))
+    assert read_whole({"content": None, "refusal": "I won't."}).stop_reason == "content_filter"
+    _, final = read_stream({"refusal": "I "}, {"refusal": "won't."}, event_of(finish="stop"))
     assert final.stop_reason == "content_filter"
 
 
@@ -133,8 +133,8 @@ def test_a_refusal_is_an_answer_that_says_so() -> None:
     ids=repr,
 )
 def test_a_finish_reason_becomes_a_stop_reason(raw: object, stop: str) -> None:
-    assert whole({"content": "x"}, raw).stop_reason == stop
-    _, final = stream({"content": "x"}, event(finish=raw))
+    assert read_whole({"content": "x"}, raw).stop_reason == stop
+    _, final = read_stream({"content": "x"}, event_of(finish=raw))
     assert final.stop_reason == stop
 
 
@@ -142,9 +142,9 @@ def test_a_finish_reason_becomes_a_stop_reason(raw: object, stop: str) -> None:
     ("raw", "stop"), [("stop", "tool_calls"), ("eos", "tool_calls"), ("length", "length")]
 )
 def test_calls_make_it_tool_calls_unless_the_answer_was_cut(raw: str, stop: str) -> None:
-    delta = fragments(fragment("f", "{}", index=0, id="c"))
-    assert whole(delta, raw).stop_reason == stop
-    _, final = stream(delta, event(finish=raw))
+    delta = fragments(piece("f", "{}", index=0, id="c"))
+    assert read_whole(delta, raw).stop_reason == stop
+    _, final = read_stream(delta, event_of(finish=raw))
     assert final.stop_reason == stop
 
 
@@ -209,10 +209,10 @@ USAGES = [
 
 @pytest.mark.parametrize(("more", "usage"), USAGES)
 def test_usage_is_read_and_what_is_unknown_stays_none(more: Json, usage: Usage | None) -> None:
-    assert whole({"content": "x"}, **more).usage == usage
-    _, final = stream({"content": "x"}, event(finish="stop"), json.dumps(more).encode())
+    assert read_whole({"content": "x"}, **more).usage == usage
+    _, final = read_stream({"content": "x"}, event_of(finish="stop"), json.dumps(more).encode())
     assert final.usage == usage
-    _, final = stream({"content": "x"}, event({"content": "y"}, "stop", **more))
+    _, final = read_stream({"content": "x"}, event_of({"content": "y"}, "stop", **more))
     assert final.usage == usage
 
 
@@ -220,10 +220,10 @@ def test_repeated_usage_is_cumulative_and_never_added_up() -> None:
     def usage(count: int) -> Json:
         return {"usage": {"prompt_tokens": 2, "completion_tokens": count}}
 
-    _, final = stream(
-        event({"content": "a"}, **usage(1)),
-        event({"content": "b"}, **usage(2)),
-        event(finish="stop", **usage(3)),
+    _, final = read_stream(
+        event_of({"content": "a"}, **usage(1)),
+        event_of({"content": "b"}, **usage(2)),
+        event_of(finish="stop", **usage(3)),
         json.dumps({"choices": [], **usage(3)}).encode(),
         json.dumps({"choices": [], "usage": None}).encode(),
     )
@@ -266,7 +266,7 @@ def test_an_error_with_a_success_status_is_that_error(
     assert type(caught.value) is kind
     assert says in str(caught.value)
     stream = ChatStream(provider="acme", model="asked")
-    stream.feed(event({"content": "x"}))
+    stream.feed(event_of({"content": "x"}))
     with pytest.raises(ProviderError, match="acme sent an error in the stream") as in_stream:
         stream.feed(body)
     assert type(in_stream.value) is kind
@@ -319,10 +319,10 @@ def test_an_object_without_choices_is_shown_in_part(body: bytes) -> None:
 )
 def test_an_empty_answer_is_an_error(finish: object, kind: type[ProviderError]) -> None:
     with pytest.raises(ProviderError) as caught:
-        whole({"content": None}, finish)
+        read_whole({"content": None}, finish)
     assert type(caught.value) is kind
     with pytest.raises(ProviderError) as in_stream:
-        stream({"content": ""}, event({"reasoning": "only thoughts"}, finish))
+        read_stream({"content": ""}, event_of({"reasoning": "only thoughts"}, finish))
     assert type(in_stream.value) is kind
     assert caught.value.provider == in_stream.value.provider == "acme"
 
@@ -335,18 +335,18 @@ def test_choices_without_a_message_are_an_empty_answer(choices: list[object]) ->
 
 
 def test_an_answer_cut_before_its_first_word_is_an_answer() -> None:
-    found = whole({"content": ""}, "length")
+    found = read_whole({"content": ""}, "length")
     assert (found.content, found.stop_reason) == ("", "length")
-    _, final = stream(event({"reasoning": "long thoughts"}, "length"))
+    _, final = read_stream(event_of({"reasoning": "long thoughts"}, "length"))
     assert final.stop_reason == "length"
 
 
 def test_an_answer_filtered_after_some_text_keeps_the_text() -> None:
-    found = whole({"content": "So"}, "content_filter")
+    found = read_whole({"content": "So"}, "content_filter")
     assert (found.content, found.stop_reason) == ("So", "content_filter")
 
 
 def test_a_model_name_that_is_no_text_is_not_taken_over() -> None:
-    assert whole({"content": "x"}, model={"id": 1}).model == "asked"
-    _, final = stream(event({"content": "x"}, "stop", model=7))
+    assert read_whole({"content": "x"}, model={"id": 1}).model == "asked"
+    _, final = read_stream(event_of({"content": "x"}, "stop", model=7))
     assert final.model == "asked"

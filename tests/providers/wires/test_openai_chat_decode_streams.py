@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from tests.providers.wires.bodies import (
     Json,
-    event,
-    fragment,
+    event_of,
     fragments,
-    stream,
+    piece,
+    read_stream,
 )
 from victor.errors import (
     ProviderConnectionError,
@@ -25,11 +25,11 @@ from victor.types import CompletionResponse, StreamChunk
 
 
 def test_a_stream_is_text_and_then_one_final_chunk() -> None:
-    chunks, final = stream(
-        event({"role": "assistant", "content": ""}, model="acme-1"),
+    chunks, final = read_stream(
+        event_of({"role": "assistant", "content": ""}, model="acme-1"),
         {"content": "Hel"},
         {"content": "lo"},
-        event(finish="stop"),
+        event_of(finish="stop"),
     )
     assert [(chunk.content, chunk.is_final) for chunk in chunks] == [("Hel", False), ("lo", False)]
     assert final == StreamChunk(stop_reason="stop", is_final=True, model="acme-1")
@@ -37,7 +37,7 @@ def test_a_stream_is_text_and_then_one_final_chunk() -> None:
 
 def test_what_follows_done_is_not_read() -> None:
     stream = ChatStream(provider="acme", model="asked")
-    stream.feed(event({"content": "x"}))
+    stream.feed(event_of({"content": "x"}))
     assert stream.feed(b" [DONE] ") is None
     assert stream.feed(b'{"error": {"message": "late"}}') is None
     assert stream.feed(b"nonsense") is None
@@ -45,7 +45,7 @@ def test_what_follows_done_is_not_read() -> None:
 
 
 def test_done_within_text_is_text() -> None:
-    chunks, final = stream({"content": "[DONE]"}, event(finish="stop"), done=False)
+    chunks, final = read_stream({"content": "[DONE]"}, event_of(finish="stop"), done=False)
     assert [chunk.content for chunk in chunks] == ["[DONE]"]
     assert final.stop_reason == "stop"
     with pytest.raises(ProviderInvalidResponseError):
@@ -54,18 +54,25 @@ def test_done_within_text_is_text() -> None:
 
 @pytest.mark.parametrize("done", [True, False], ids=["with done", "without done"])
 def test_either_a_finish_reason_or_done_ends_a_stream(done: bool) -> None:
-    _, final = stream({"content": "x"}, *([] if done else [event(finish="stop")]), done=done)
+    _, final = read_stream(
+        {"content": "x"}, *([] if done else [event_of(finish="stop")]), done=done
+    )
     assert final.is_final
 
 
 @pytest.mark.parametrize(
     "events",
-    [[], [{"content": "x"}], [fragments(fragment("f", "{}"))], [event({"content": "x"}, "")]],
+    [
+        [],
+        [{"content": "x"}],
+        [fragments(piece("f", "{}"))],
+        [event_of({"content": "x"}, "")],
+    ],
     ids=["nothing", "text", "call", "blank finish reason"],
 )
 def test_a_stream_that_breaks_off_is_never_an_answer(events: list[bytes | Json]) -> None:
     with pytest.raises(ProviderConnectionError, match="stream of acme ended before") as caught:
-        stream(*events, done=False)
+        read_stream(*events, done=False)
     assert caught.value.model == "asked"
 
 
@@ -89,7 +96,7 @@ def test_a_stream_that_breaks_off_is_never_an_answer(events: list[bytes | Json])
          "null content", "unknown key", "null error", "empty error", "empty data", "blank data"],
 )  # fmt: skip
 def test_events_without_content_are_heartbeats(event: bytes) -> None:
-    chunks, final = stream({"content": "a"}, event, {"content": "b"}, event(finish="stop"))
+    chunks, final = read_stream({"content": "a"}, event, {"content": "b"}, event_of(finish="stop"))
     assert [chunk.content for chunk in chunks] == ["a", "b"]
     assert final.stop_reason == "stop"
 
@@ -99,12 +106,12 @@ def test_only_the_first_choice_is_read() -> None:
         choice = {"index": 1, "delta": delta, "finish_reason": finish}
         return json.dumps({"choices": [choice]}).encode()
 
-    chunks, final = stream(
+    chunks, final = read_stream(
         {"content": "mine"},
         other({"content": "theirs"}, None),
         other({}, "length"),
         {"content": "!"},
-        event(finish="stop"),
+        event_of(finish="stop"),
         other({"content": "late"}, "content_filter"),
     )
     assert "".join(chunk.content for chunk in chunks) == "mine!"
@@ -112,7 +119,9 @@ def test_only_the_first_choice_is_read() -> None:
 
 
 def test_a_second_finish_reason_replaces_the_first() -> None:
-    _, final = stream({"content": "x"}, event(finish="stop"), event({"content": ""}, "length"))
+    _, final = read_stream(
+        {"content": "x"}, event_of(finish="stop"), event_of({"content": ""}, "length")
+    )
     assert final.stop_reason == "length"
 
 
