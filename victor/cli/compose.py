@@ -80,12 +80,17 @@ class Plan:
         """
         from victor.providers.registry import create_provider
 
-        # The call will say that the key is missing; here a warning would say it twice.
-        logging.getLogger("victor.providers.http").setLevel(logging.ERROR)
         options = {} if self.base_url is None else {"base_url": self.base_url}
         if self._embedded and self.choice.model is not None:
             options["model_path"] = self.choice.model
-        return create_provider(self.choice.provider, **options)
+        # The call will say that the key is missing; a warning here would say it twice.
+        log = logging.getLogger("victor.providers.http")
+        before = log.level
+        log.setLevel(logging.ERROR)
+        try:
+            return create_provider(self.choice.provider, **options)
+        finally:
+            log.setLevel(before)
 
     def asking(self, model: str) -> Plan:
         """Return the same plan with another model."""

@@ -6,8 +6,9 @@ Knows how to pick weights and to give a small model tools; what the child is and
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing, contextmanager
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
 from victor.config.catalog import Vendor
@@ -20,6 +21,8 @@ from victor.tool_calling.constrained import ConstrainedAdapter
 from victor.types import Capabilities, Capability, StreamChunk
 
 __all__ = ["LocalProvider"]
+
+_DEATH_LOOKS, _DEATH_PAUSE_S = 20, 0.01
 
 _ROW = Vendor("local", "http://127.0.0.1", needs_key=False, tool_mode="constrained")
 _TINY_BYTES = 1_000_000_000
@@ -59,6 +62,7 @@ class LocalProvider(HTTPProvider):
                 "provider llamacpp, ollama, lmstudio, vllm or openai-compatible"
             )
         super().__init__(_ROW, api_key="unused", timeout=timeout, max_retries=max_retries, **kwargs)
+        self.base_url = None  # every child has another one
         self._weights = find_weights(model_path)
         self._window = context_window
         self._server = LocalServer(self._weights, context_window=context_window)
@@ -88,25 +92,26 @@ class LocalProvider(HTTPProvider):
         return Endpoint(running.base_url, running.api_key)
 
     async def _fetch(self, call: HTTPCall, model: str) -> bytes:
-        async with self._server.use():
-            with self._death_named():
-                return await super()._fetch(call, model)
+        async with self._server.use(), self._death_named():
+            return await super()._fetch(call, model)
 
     async def _events(self, call: HTTPCall, model: str) -> AsyncGenerator[StreamChunk, None]:
-        async with self._server.use():
-            with self._death_named():
-                # Closed before the child is let go, also when the consumer leaves early.
-                async with aclosing(super()._events(call, model)) as chunks:
-                    async for chunk in chunks:
-                        yield chunk
+        # Left from right to left: the connection is closed before the child is let go.
+        async with (
+            self._server.use(),
+            self._death_named(),
+            aclosing(super()._events(call, model)) as chunks,
+        ):
+            async for chunk in chunks:
+                yield chunk
 
-    @contextmanager
-    def _death_named(self) -> Iterator[None]:
+    @asynccontextmanager
+    async def _death_named(self) -> AsyncIterator[None]:
         """Say how the child died, where that is why the connection broke."""
         try:
             yield
         except ProviderConnectionError as error:
-            death = self._server.last_death
+            death = await self._death()
             if death is None:
                 raise
             raise ProviderConnectionError(
@@ -114,3 +119,11 @@ class LocalProvider(HTTPProvider):
                 provider=self.name,
                 raw_error=error,
             ) from error
+
+    async def _death(self) -> str | None:
+        # A dying process loses its connections a moment before its parent hears of its end.
+        for _ in range(_DEATH_LOOKS):
+            if self._server.last_death is not None:
+                break
+            await asyncio.sleep(_DEATH_PAUSE_S)
+        return self._server.last_death
