@@ -26,6 +26,7 @@ from victor.errors import (
     ProviderError,
     ProviderInvalidResponseError,
     ProviderServerError,
+    ProviderTimeoutError,
 )
 from victor.providers.http import HTTPProvider
 from victor.testing.faults import (
@@ -176,6 +177,13 @@ async def test_the_models_of_an_endpoint_are_listed() -> None:
 async def test_a_list_of_models_that_is_none_is_a_typed_error(body: bytes) -> None:
     async with FaultServer([kept_open(body)]) as server, connect(server) as provider:
         with pytest.raises(ProviderInvalidResponseError, match=f"{server.url} answered with"):
+            await provider.list_models()
+        assert failures(provider) == 1
+
+
+async def test_an_endpoint_that_never_lists_its_models_is_given_up() -> None:
+    async with FaultServer([STALL]) as server, connect(server, timeout=0.05) as provider:
+        with pytest.raises(ProviderTimeoutError, match=r"did not list its models within 0\.05 s"):
             await provider.list_models()
         assert failures(provider) == 1
 

@@ -7,6 +7,7 @@ in `transport.py`.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import replace
@@ -22,6 +23,7 @@ from victor.errors import (
     ConfigError,
     ProviderAuthError,
     ProviderInvalidResponseError,
+    ProviderTimeoutError,
 )
 from victor.providers.base import BaseProvider
 from victor.providers.failures import error_from_response, looks_like_html
@@ -30,7 +32,7 @@ from victor.providers.sse import MAX_EVENT_BYTES, SSEError
 from victor.providers.transport import Transport
 from victor.providers.wires.openai_chat.encode import Dialect
 from victor.providers.wires.openai_chat.wire import OpenAIChat
-from victor.tool_calling.adapter import Step, ToolCallingAdapter
+from victor.tool_calling.adapter import ToolCallingAdapter
 from victor.tool_calling.constrained import ConstrainedAdapter
 from victor.types import (
     Capabilities,
@@ -127,15 +129,10 @@ class HTTPProvider(BaseProvider):
         tools: Sequence[ToolDefinition] | None = None,
         **kwargs: Any,
     ) -> CompletionResponse:
-        adapter = self._adapter if tools else None
-        step = None if adapter is None else adapter.prepare(messages, tools or ())
         request = ChatRequest(messages, model, temperature, max_tokens, tools, options=kwargs)
-        request = _rewritten(request, step)
-        body = await self._fetch(self._wire.encode(request), model)
-        response = self._wire.decode(body, model=model)
-        if adapter is None or step is None or not step.offers_tools:
-            return response
-        return adapter.parse_tool_calls(response)
+        call, adapter = self._encoded(request)
+        response = self._wire.decode(await self._fetch(call, model), model=model)
+        return response if adapter is None else adapter.parse_tool_calls(response)
 
     def stream(
         self,
@@ -147,14 +144,10 @@ class HTTPProvider(BaseProvider):
         tools: Sequence[ToolDefinition] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[StreamChunk]:
-        adapter = self._adapter if tools else None
-        step = None if adapter is None else adapter.prepare(messages, tools or ())
         request = ChatRequest(messages, model, temperature, max_tokens, tools, True, kwargs)  # noqa: FBT003 - stream
-        request = _rewritten(request, step)
-        chunks = self._events(self._wire.encode(request), model)
-        if adapter is None or step is None or not step.offers_tools:
-            return chunks
-        return _closing(chunks, adapter.parse_stream(chunks))
+        call, adapter = self._encoded(request)
+        chunks = self._events(call, model)
+        return chunks if adapter is None else _closing(chunks, adapter.parse_stream(chunks))
 
     async def list_models(self) -> list[str]:
         """Ask the endpoint which models it serves; also the cheapest proof that a key works.
@@ -164,21 +157,40 @@ class HTTPProvider(BaseProvider):
         """
 
         async def once() -> list[str]:
-            body = await self._read(await self._send("GET", "/models", b"", {}, None), None)
-            from pydantic_core import from_json
-
             try:
-                rows = from_json(body).get("data") or []
-                return [row["id"] for row in rows]
-            except (ValueError, AttributeError, KeyError, TypeError):
-                raise self._not_the_api(body, None) from None
+                async with asyncio.timeout(self.timeout):
+                    body = await self._read(await self._send("GET", "/models", b"", {}, None), None)
+            except TimeoutError as error:
+                raise ProviderTimeoutError(
+                    f"{self.base_url} did not list its models within {self.timeout:g} s",
+                    provider=self.name,
+                ) from error
+            return self._model_names(body)
 
         return list(await self._execute_with_circuit_breaker(once))
+
+    def _model_names(self, body: bytes) -> list[str]:
+        from pydantic_core import from_json
+
+        try:
+            return [row["id"] for row in from_json(body).get("data") or []]
+        except (ValueError, AttributeError, KeyError, TypeError):
+            raise self._not_the_api(body, None) from None
 
     async def close(self) -> None:
         await self._transport.close()
 
     # ------------------------------------------------------------------ one attempt
+
+    def _encoded(self, request: ChatRequest) -> tuple[HTTPCall, ToolCallingAdapter | None]:
+        """Encode a request; return also the adapter that has to read the answer, if any."""
+        adapter = self._adapter
+        if adapter is None or not request.tools:
+            return self._wire.encode(request), None
+        step = adapter.prepare(request.messages, request.tools)
+        options = {**request.options, **step.options}
+        request = replace(request, messages=step.messages, tools=None, options=options)
+        return self._wire.encode(request), adapter if step.offers_tools else None
 
     async def _endpoint(self) -> Endpoint:
         """Return where to send, checked for a key. Overridden where the address is not fixed."""
@@ -344,10 +356,3 @@ def _checked_key(vendor: Vendor, key: str | None) -> str | None:
             f"or a typographic dash: set it again with `victor keys set {vendor.name}`"
         )
     return key
-
-
-def _rewritten(request: ChatRequest, step: Step | None) -> ChatRequest:
-    if step is None:
-        return request
-    options = {**request.options, **step.options}
-    return replace(request, messages=step.messages, tools=None, options=options)
