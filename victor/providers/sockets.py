@@ -22,6 +22,9 @@ __all__ = ["AsyncioBackend", "AsyncioPool"]
 _MOST_UNREAD = 256 * 1024
 """Bytes kept for a reader that is slower than the network; then the peer has to wait."""
 
+_HAPPY_EYEBALLS_S = 0.25
+"""Head start of one address of a host over the next (https://www.rfc-editor.org/rfc/rfc8305)."""
+
 _SocketOptions = Iterable[tuple[int, int, int | bytes] | tuple[int, int, None, int]]
 
 
@@ -100,7 +103,7 @@ class AsyncioBackend(httpcore.AsyncNetworkBackend):
                     host,
                     port,
                     local_addr=None if local_address is None else (local_address, 0),
-                    happy_eyeballs_delay=0.25,  # https://www.rfc-editor.org/rfc/rfc8305
+                    happy_eyeballs_delay=None if _is_near(host) else _HAPPY_EYEBALLS_S,
                 )
         for option in cast("_SocketOptions", socket_options or ()):
             transport.get_extra_info("socket").setsockopt(*option)
@@ -244,6 +247,14 @@ class _Stream(httpcore.AsyncNetworkStream):
                 return self._transport.get_extra_info("peername")
             case _:
                 return self._transport.get_extra_info(info)
+
+
+def _is_near(host: str) -> bool:
+    """Tell whether a host is an address, or this machine: then there is no race to be won.
+
+    asyncio races in tasks, and loses the winner's socket if it is cancelled at that moment.
+    """
+    return host == "localhost" or ":" in host or host.replace(".", "").isdigit()
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:
