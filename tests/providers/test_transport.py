@@ -220,3 +220,15 @@ async def test_a_trusted_server_is_talked_to_over_tls(
             response = await connections.send("POST", url, LONG, {})
             assert await connections.read(response) == LONG
         await connections.close()
+
+
+@pytest.mark.parametrize("variable", ["HTTP_PROXY", "http_proxy", "ALL_PROXY"])
+async def test_a_server_on_this_machine_is_never_asked_through_a_proxy(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with FaultServer([json_answer({}, 407)]) as proxy, FaultServer([OK]) as server:
+        monkeypatch.setenv(variable, proxy.url)
+        for host in ("127.0.0.1", "localhost"):
+            assert await _fetch(server.url.replace("127.0.0.1", host), authorization="Bearer k")
+        assert proxy.requests == []
+        assert len(server.requests) == 2

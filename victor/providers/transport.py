@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import ipaddress
 import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
@@ -182,10 +183,18 @@ class Transport:
 
 def _client(url: str) -> httpx.AsyncClient | AsyncioPool:
     context = _trusting_nobody() if url.startswith("http://") else _trusted()
-    if getproxies().keys() - {"no"}:
+    if not _on_this_machine(_url(url).host) and getproxies().keys() - {"no"}:
+        # Proxies are httpx's business; without any, our own pool takes half the CPU.
         return httpx.AsyncClient(verify=context, limits=_LIMITS, follow_redirects=False)
-    # Proxies are httpx's business; without any, our own pool takes little more than half the CPU.
     return AsyncioPool(context, _LIMITS)
+
+
+def _on_this_machine(host: str) -> bool:
+    """Tell whether a host is loopback: its proxy would be another machine's, and get the key."""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _kind(
