@@ -68,7 +68,7 @@ def _at_home(environ: Mapping[str, str], workspace: Path, monkeypatch: pytest.Mo
 
 
 def _plan(workspace: Path, model: str | None = None) -> Plan:
-    choice = Choice("scripted", model, "scripted (test)")
+    choice = Choice("scripted", model, "test")
     return Plan(choice=choice, workspace=workspace, mode="ask", max_turns=7)
 
 

@@ -154,7 +154,7 @@ def prepare(flags: Flags, *, note: Callable[[str], None], confirm: Confirm | Non
     choice = _choice(flags, settings)
     if choice.provider == DEFAULT_PROVIDER:
         choice = replace(choice, model=_embedded_name(choice.model))
-    note(f"victor: using {one_line(_told(choice))}")
+    note(f"victor: using {one_line(choice.reason)}")
     if choice.provider == DEFAULT_PROVIDER:
         _have_weights(choice.model, confirm)
     return Plan(
@@ -189,13 +189,6 @@ def _embedded_name(model: str | None) -> str:
     from victor.local.weights import DEFAULT_WEIGHTS, MODEL_VARIABLE
 
     return model or os.environ.get(MODEL_VARIABLE) or DEFAULT_WEIGHTS
-
-
-def _told(choice: Choice) -> str:
-    """Return the choice's reason; for the embedded model with its name, which it has only here."""
-    name = f"{choice.provider} / {choice.model}"
-    head, _, why = choice.reason.partition(" (")
-    return choice.reason if head == name else f"{name} ({why}"
 
 
 def _have_weights(model: str | None, confirm: Confirm | None) -> None:

@@ -57,7 +57,11 @@ def providers(
         except UnknownProviderError as error:
             failure = error
         if as_json:
-            chosen = asdict(choice) if choice else None
+            chosen = choice and {
+                "provider": choice.provider,
+                "model": choice.model,
+                "reason": choice.reason,
+            }
             table = [asdict(row) for row in rows]
             typer.echo(json.dumps({"version": 1, "chosen": chosen, "providers": table}, indent=2))
         else:

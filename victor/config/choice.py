@@ -24,8 +24,14 @@ class Choice:
     provider: str
     model: str | None
     """None: the provider's own default."""
-    reason: str
-    """Such as `"openai / gpt-5-mini (OPENAI_API_KEY is set)"`."""
+    why: str
+    """Such as `"OPENAI_API_KEY is set"`."""
+
+    @property
+    def reason(self) -> str:
+        """All of it in one line, such as `"openai / gpt-5-mini (OPENAI_API_KEY is set)"`."""
+        model = f" / {self.model}" if self.model else ""
+        return f"{self.provider}{model} ({self.why})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +93,7 @@ def choose_provider(
         rows = [row for row in vendors.values() if row.default_model or loose_model]
         provider, why = _with_a_key(rows, environ, has_key)
     model = _model(wishes, strength, provider, vendors.get(provider))
-    return Choice(
-        provider, model, f"{provider} / {model} ({why})" if model else f"{provider} ({why})"
-    )
+    return Choice(provider, model, why)
 
 
 def _model(wishes: list[_Wish], strength: int, provider: str, row: Vendor | None) -> str | None:
