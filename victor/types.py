@@ -24,6 +24,7 @@ __all__ = [
     "Capabilities",
     "Capability",
     "CompletionResponse",
+    "Embeddings",
     "JsonObject",
     "Message",
     "Role",
@@ -295,6 +296,14 @@ class CompletionResponse(_Value):
             reasoning=self.reasoning,
             provider_state=self.provider_state,
         )
+
+
+class Embeddings(_Value):
+    """The vectors of some texts, in the order of the texts."""
+
+    vectors: list[list[float]]
+    model: str | None = None
+    usage: Usage | None = None
 
 
 @dataclass(slots=True)

@@ -288,7 +288,7 @@ async def test_an_endless_error_body_does_not_hide_the_status(
 async def test_an_endless_line_in_a_stream_is_a_typed_error(
     begin: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("victor.providers.http.MAX_EVENT_BYTES", 100_000)
+    monkeypatch.setattr("victor.providers.reader.MAX_EVENT_BYTES", 100_000)
     answer = kept_open(begin + b"x" * 17_000_000)
     async with FaultServer([answer]) as server, connect(server) as provider:
         with pytest.raises(ProviderInvalidResponseError, match="not an event stream"):

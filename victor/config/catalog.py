@@ -8,12 +8,37 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Literal
+from typing import Literal, TypeAlias
 
-__all__ = ["DEFAULT_PROVIDER", "VENDORS", "Vendor"]
+__all__ = ["DEFAULT_PROVIDER", "VENDORS", "AuthName", "Place", "Vendor", "WireName"]
 
 DEFAULT_PROVIDER = "local"
 """The embedded model: what is used when nobody has a key."""
+
+
+WireName: TypeAlias = Literal[
+    "anthropic",
+    "bedrock",
+    "cohere",
+    "gemini",
+    "ollama",
+    "openai-chat",
+    "openai-responses",
+]
+"""The protocols victor speaks; each is a folder in `victor/providers/wires`."""
+
+AuthName: TypeAlias = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "aws", "google"]
+"""How a request proves who sends it: a header with the key, AWS's signature, or Google's token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A part of an address that differs between users, such as `{region}`."""
+
+    name: str
+    variables: tuple[str, ...]
+    """Environment variables that may hold it."""
+    default: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,21 +47,27 @@ class Vendor:
 
     name: str
     base_url: str | None
-    """Without a trailing slash; None where the user has to give one."""
+    """Without a trailing slash; None where the user has to give one. `{names}` are `places`."""
     key_variables: tuple[str, ...] = ()
     """Environment variables that may hold the key, the vendor's own name first."""
     default_model: str | None = None
     needs_key: bool = True
     """False for servers on one's own machine."""
-    wire: Literal["openai-chat"] = "openai-chat"
+    wire: WireName = "openai-chat"
+    auth: AuthName = "bearer"
+    places: tuple[Place, ...] = ()
+    url_variables: tuple[str, ...] = ()
+    """Environment variables that may hold the whole base URL."""
+    azure: bool = False
+    """Addresses by deployment, with an `api-version`, unless they are under `/openai/v1`."""
     tool_mode: Literal["native", "constrained"] = "native"
     """How models behind it are given tools unless the model's own data say otherwise."""
     stream_options: bool = True
     """Whether `stream_options.include_usage` is understood."""
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    """The parameter that caps the answer."""
-    no_sampling: tuple[str, ...] = ()
-    """Prefixes of the names of models that refuse `temperature`."""
+    """The parameter that caps the answer, unless the model's own data say otherwise."""
+    strict_fields: bool = False
+    """Whether unknown fields in messages are refused."""
     about: str = ""
     """One line for `victor providers`."""
 
@@ -48,7 +79,6 @@ _ROWS = (
         ("OPENAI_API_KEY",),
         "gpt-5-mini",
         max_tokens_name="max_completion_tokens",
-        no_sampling=("gpt-5", "o1", "o3", "o4"),
         about="OpenAI chat completions",
     ),
     Vendor("groq", "https://api.groq.com/openai/v1", ("GROQ_API_KEY",), "openai/gpt-oss-120b"),

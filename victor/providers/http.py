@@ -1,8 +1,8 @@
 """HTTPProvider: any vendor of the catalog. The one file that sends requests to LLM APIs.
 
 One attempt: ask the wire for bytes, send them, give the answer's bytes back to the wire. Retries,
-breaker and deadlines are the guard's (`base.py`); what bytes mean is the wire's. Connections live
-in `transport.py`.
+breaker and deadlines are the guard's (`base.py`); what bytes mean is the wire's; where they go and
+who signs them is in `endpoint.py`. Connections live in `transport.py`.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ import httpx
 
 from victor.config.api_keys import get_api_key, missing_key_message
 from victor.config.catalog import Vendor
-from victor.config.checks import WrongSettingError
-from victor.config.checks import url as checked_address
+from victor.config.model_capabilities import ModelData, model_data
 from victor.errors import (
     ConfigError,
-    ProviderAuthError,
     ProviderInvalidResponseError,
     ProviderTimeoutError,
+    UnsupportedFeatureError,
 )
 from victor.providers.base import BaseProvider
+from victor.providers.endpoint import Endpoint, base_url_for, checked_key, joined, signer_for
 from victor.providers.failures import error_from_response, looks_like_html
-from victor.providers.request import ChatRequest, Endpoint, HTTPCall, Wire
-from victor.providers.sse import MAX_EVENT_BYTES, SSEError
+from victor.providers.protocols import wire_for
+from victor.providers.reader import StreamReader
+from victor.providers.request import ChatRequest, HTTPCall
+from victor.providers.sse import SSEError
 from victor.providers.transport import Transport
-from victor.providers.wires.openai_chat.encode import Dialect
-from victor.providers.wires.openai_chat.wire import OpenAIChat
 from victor.tool_calling.adapter import ToolCallingAdapter
 from victor.tool_calling.constrained import ConstrainedAdapter
 from victor.types import (
@@ -79,8 +79,8 @@ class HTTPProvider(BaseProvider):
     ) -> None:
         self.vendor = vendor
         super().__init__(
-            api_key=_checked_key(vendor, get_api_key(vendor.name, api_key)),
-            base_url=_checked_url(vendor, base_url),
+            api_key=checked_key(vendor, get_api_key(vendor.name, api_key)),
+            base_url=_sendable(base_url_for(vendor, base_url)),
             timeout=timeout,
             max_retries=max_retries,
             use_circuit_breaker=use_circuit_breaker,
@@ -89,18 +89,12 @@ class HTTPProvider(BaseProvider):
         self.default_model = vendor.default_model
         if vendor.needs_key and not self.api_key:
             _log.warning("%s", missing_key_message(vendor.name))
-        self._wire: Wire = OpenAIChat(
-            vendor.name,
-            Dialect(
-                stream_options=vendor.stream_options,
-                max_tokens_name=vendor.max_tokens_name,
-                no_sampling=vendor.no_sampling,
-            ),
-        )
+        self._wire = wire_for(vendor)
         self._adapter: ToolCallingAdapter | None = (
             ConstrainedAdapter() if vendor.tool_mode == "constrained" else None
         )
         self._transport = Transport(vendor.name)
+        self._models: dict[str, ModelData] = {}
 
     @property
     def name(self) -> str:
@@ -129,7 +123,10 @@ class HTTPProvider(BaseProvider):
         tools: Sequence[ToolDefinition] | None = None,
         **kwargs: Any,
     ) -> CompletionResponse:
-        request = ChatRequest(messages, model, temperature, max_tokens, tools, options=kwargs)
+        known = self._known(model)
+        request = ChatRequest(
+            messages, model, temperature, max_tokens, tools, options=kwargs, model_data=known
+        )
         call, adapter = self._encoded(request)
         response = self._wire.decode(await self._fetch(call, model), model=model)
         return response if adapter is None else adapter.parse_tool_calls(response)
@@ -144,7 +141,17 @@ class HTTPProvider(BaseProvider):
         tools: Sequence[ToolDefinition] | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[StreamChunk]:
-        request = ChatRequest(messages, model, temperature, max_tokens, tools, True, kwargs)  # noqa: FBT003 - stream
+        known = self._known(model)
+        request = ChatRequest(
+            messages,
+            model,
+            temperature,
+            max_tokens,
+            tools,
+            stream=True,
+            options=kwargs,
+            model_data=known,
+        )
         call, adapter = self._encoded(request)
         chunks = self._events(call, model)
         return chunks if adapter is None else _closing(chunks, adapter.parse_stream(chunks))
@@ -155,11 +162,16 @@ class HTTPProvider(BaseProvider):
         Raises:
             ProviderError: the endpoint refused or did not answer.
         """
+        path = self._wire.models_path
+        if path is None:
+            raise UnsupportedFeatureError(
+                f"{self.name} cannot list its models over this API", provider=self.name
+            )
 
         async def once() -> list[str]:
             try:
                 async with asyncio.timeout(self.timeout):
-                    body = await self._read(await self._send("GET", "/models", b"", {}, None), None)
+                    body = await self._read(await self._send("GET", path, b"", {}, None), None)
             except TimeoutError as error:
                 raise ProviderTimeoutError(
                     f"{self.base_url} did not list its models within {self.timeout:g} s",
@@ -173,7 +185,9 @@ class HTTPProvider(BaseProvider):
         from pydantic_core import from_json
 
         try:
-            return [row["id"] for row in from_json(body).get("data") or []]
+            found = from_json(body)
+            rows = found.get("data") or found.get("models") or []
+            return [row.get("id") or row["name"].removeprefix("models/") for row in rows]
         except (ValueError, AttributeError, KeyError, TypeError):
             raise self._not_the_api(body, None) from None
 
@@ -192,20 +206,24 @@ class HTTPProvider(BaseProvider):
         request = replace(request, messages=step.messages, tools=None, options=options)
         return self._wire.encode(request), adapter if step.offers_tools else None
 
+    def _known(self, model: str) -> ModelData:
+        found = self._models.get(model)
+        if found is None:
+            found = self._models[model] = model_data(self.vendor.name, model)
+        return found
+
     async def _endpoint(self) -> Endpoint:
-        """Return where to send, checked for a key. Overridden where the address is not fixed."""
-        if self.vendor.needs_key and not self.api_key:
-            raise ProviderAuthError(missing_key_message(self.name), provider=self.name)
-        return Endpoint(self.base_url or "", self.api_key)
+        """Return where to send and who signs. Overridden where the address is not fixed."""
+        return Endpoint(self.base_url or "", signer_for(self.vendor, self.api_key))
 
     async def _send(
         self, method: str, path: str, body: bytes, headers: dict[str, str], model: str | None
     ) -> httpx.Response:
         """Send a request; return the answer with its body unread, or raise for an error status."""
         endpoint = await self._endpoint()
-        if endpoint.api_key:
-            headers["authorization"] = f"Bearer {endpoint.api_key}"
-        response = await self._transport.send(method, endpoint.base_url + path, body, headers)
+        url = joined(endpoint.base_url, path)
+        signed = await endpoint.signer.sign(method, url, body, {**self._wire.headers, **headers})
+        response = await self._transport.send(method, url, body, signed)
         if response.status_code // 100 == 2:
             return response
         error_body = await self._transport.read_error(response)
@@ -233,12 +251,12 @@ class HTTPProvider(BaseProvider):
     async def _events(self, call: HTTPCall, model: str) -> AsyncGenerator[StreamChunk, None]:
         headers = {
             "content-type": "application/json",
-            "accept": "text/event-stream",
+            "accept": self._wire.stream_type,
             **call.headers,
         }
         response = await self._send("POST", call.path, call.body, headers, model)
         blocks = self._transport.blocks(response)
-        reader = _Reader(self._wire, model)
+        reader = StreamReader(self._wire, model)
         try:
             async for block in blocks:
                 for chunk in reader.feed(block):
@@ -270,57 +288,6 @@ class HTTPProvider(BaseProvider):
         )
 
 
-class _Reader:
-    """From the bytes of one stream to its chunks."""
-
-    def __init__(self, wire: Wire, model: str) -> None:
-        self._wire = wire
-        self._model = model
-        self._splitter = wire.splitter()
-        self._decoder = wire.stream_decoder(model=model)
-        self.head = b""
-        """The first bytes, to tell what it was if it was no stream."""
-        self._body: bytearray | None = None
-        self._final: StreamChunk | None = None
-
-    @property
-    def done(self) -> bool:
-        return self._decoder.done
-
-    def feed(self, block: bytes) -> list[StreamChunk]:
-        if not self.head:
-            self.head = block[:256]
-            if block.lstrip().startswith((b"{", b"[")):
-                self._body = bytearray()  # an error, or the answer of a server that cannot stream
-        if self._body is None:
-            return self._chunks(self._splitter.feed(block))
-        self._body += block
-        if len(self._body) > MAX_EVENT_BYTES:
-            raise SSEError(f"one JSON body of more than {MAX_EVENT_BYTES:,} bytes")
-        return []
-
-    def close(self) -> list[StreamChunk]:
-        if self._body is None:
-            return [] if self.done else self._chunks(self._splitter.close())
-        answer = self._wire.decode(bytes(self._body), model=self._model)
-        self._final = StreamChunk(
-            tool_calls=answer.tool_calls,
-            stop_reason=answer.stop_reason,
-            usage=answer.usage,
-            is_final=True,
-            provider_state=answer.provider_state,
-            model=answer.model,
-        )
-        return [StreamChunk(answer.content, answer.reasoning or "")]
-
-    def final(self) -> StreamChunk:
-        return self._final or self._decoder.finish()
-
-    def _chunks(self, events: list[bytes]) -> list[StreamChunk]:
-        decode = self._decoder.feed
-        return [chunk for data in events if (chunk := decode(data)) is not None]
-
-
 async def _closing(
     source: AsyncGenerator[StreamChunk, None], chunks: AsyncIterator[StreamChunk]
 ) -> AsyncIterator[StreamChunk]:
@@ -332,27 +299,9 @@ async def _closing(
         await source.aclose()
 
 
-def _checked_url(vendor: Vendor, base_url: str | None) -> str:
-    given = base_url or vendor.base_url
-    if not given:
-        raise ConfigError(
-            f"{vendor.name} has no address of its own: pass base_url (--base-url URL)"
-        )
+def _sendable(address: str) -> str:
     try:
-        address: str = checked_address("base_url", given)
         httpx.URL(address)
-    except WrongSettingError as error:
-        raise ConfigError(str(error)) from None
     except httpx.InvalidURL as error:
         raise ConfigError(f"base_url: {error}") from None
     return address
-
-
-def _checked_key(vendor: Vendor, key: str | None) -> str | None:
-    # Here, as the HTTP library would quote it in its error.
-    if key and not (key.isascii() and key.isprintable()):
-        raise ConfigError(
-            f"the API key of {vendor.name} has a character that no key has, such as a line break "
-            f"or a typographic dash: set it again with `victor keys set {vendor.name}`"
-        )
-    return key

@@ -15,8 +15,9 @@ from victor.config.catalog import Vendor
 from victor.errors import ConfigError, ProviderConnectionError
 from victor.local.process import LocalServer
 from victor.local.weights import find_weights
+from victor.providers.endpoint import Endpoint, KeySigner
 from victor.providers.http import HTTPProvider
-from victor.providers.request import Endpoint, HTTPCall
+from victor.providers.request import HTTPCall
 from victor.tool_calling.constrained import ConstrainedAdapter
 from victor.types import Capabilities, Capability, StreamChunk
 
@@ -89,7 +90,7 @@ class LocalProvider(HTTPProvider):
 
     async def _endpoint(self) -> Endpoint:
         running = await self._server.ensure()
-        return Endpoint(running.base_url, running.api_key)
+        return Endpoint(running.base_url, KeySigner(_ROW, running.api_key))
 
     async def _fetch(self, call: HTTPCall, model: str) -> bytes:
         async with self._server.use(), self._death_named():

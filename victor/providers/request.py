@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from victor.types import CompletionResponse, Message, StreamChunk, ToolDefinition
+from victor.config.model_capabilities import UNKNOWN_MODEL, ModelData
+from victor.types import CompletionResponse, Embeddings, Message, StreamChunk, ToolDefinition
 
 __all__ = [
+    "PAUSED",
     "RESERVED_OPTIONS",
     "ChatRequest",
-    "Endpoint",
+    "EmbeddingWire",
     "HTTPCall",
     "Splitter",
     "StreamDecoder",
@@ -24,14 +26,8 @@ __all__ = [
 RESERVED_OPTIONS = frozenset({"api_key", "messages", "model", "stream"})
 """Options that never reach a request body: they are victor's to set."""
 
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Where a request goes, and with which key."""
-
-    base_url: str
-    """Without a trailing slash."""
-    api_key: str | None = None
+PAUSED = "pause_turn"
+"""A wire's stop reason for an answer that goes on when it is sent back; callers never see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +41,9 @@ class ChatRequest:
     tools: Sequence[ToolDefinition] | None = None
     stream: bool = False
     options: Mapping[str, Any] = field(default_factory=dict)
-    """Everything else the caller passed; goes into the body as it is."""
+    """Everything else the caller passed; see `providers/options.py`."""
+    model_data: ModelData = UNKNOWN_MODEL
+    """What is known about the model: which parameters it takes, and how."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +51,11 @@ class HTTPCall:
     """One POST, encoded."""
 
     path: str
-    """Joined to the base URL; starts with a slash."""
+    """Joined to the base URL; starts with a slash. May carry a query."""
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    """What of the conversation could not be sent as it is, for people: one sentence each."""
 
 
 class Splitter(Protocol):
@@ -91,11 +91,23 @@ class StreamDecoder(Protocol):
 
 
 class Wire(Protocol):
-    """One protocol, without any I/O."""
+    """One protocol, without any I/O. Made with the vendor's row of the catalog."""
 
     @property
     def name(self) -> str:
         """The key of this wire in `Message.provider_state`."""
+
+    @property
+    def stream_type(self) -> str:
+        """The media type of its streams, such as `text/event-stream`."""
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """What goes with every request, such as the version of the API."""
+
+    @property
+    def models_path(self) -> str | None:
+        """Where the models are listed, as `data[].id` or `models[].name`; None: nowhere."""
 
     def encode(self, request: ChatRequest) -> HTTPCall:
         """Write a request."""
@@ -112,3 +124,21 @@ class Wire(Protocol):
 
     def splitter(self) -> Splitter:
         """Return a splitter for the bytes of one stream."""
+
+
+class EmbeddingWire(Protocol):
+    """The embeddings of one protocol, without any I/O. Made with the vendor's row."""
+
+    @property
+    def most_texts(self) -> int:
+        """How many texts one request may carry."""
+
+    def encode(self, texts: Sequence[str], *, model: str, options: Mapping[str, Any]) -> HTTPCall:
+        """Write a request. `options` may have `dimensions`; the rest passes through."""
+
+    def decode(self, body: bytes, *, model: str, expected: int) -> Embeddings:
+        """Read an answer.
+
+        Raises:
+            ProviderError: it is an error, is not this protocol, or has not `expected` vectors.
+        """

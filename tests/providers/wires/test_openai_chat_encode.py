@@ -4,25 +4,28 @@ import base64
 import copy
 import json
 import pickle
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from victor.config.catalog import Vendor
+from victor.config.model_capabilities import ModelData
 from victor.errors import UnsupportedFeatureError
 from victor.providers.request import ChatRequest
-from victor.providers.wires.openai_chat.encode import Dialect, encode
+from victor.providers.wires.openai_chat.encode import encode
 from victor.types import Attachment, Message, ToolCall, ToolDefinition, ToolExample
 
 PNG = b"\x89PNG\r\n\x1a\n\xff"
 PNG_64 = base64.b64encode(PNG).decode()
 CALL = ToolCall(id="c1", name="add", arguments={"a": 1, "b": [2, None, "ü"]})
-PLAIN = Dialect()
+PLAIN = Vendor("test", "http://test")
 
 
-def _body(*messages: Message, dialect: Dialect = PLAIN, **request: Any) -> dict[str, Any]:
-    call = encode(ChatRequest(messages, **{"model": "m", **request}), dialect)
+def _body(*messages: Message, vendor: Vendor = PLAIN, **request: Any) -> dict[str, Any]:
+    call = encode(ChatRequest(messages, **{"model": "m", **request}), vendor)
     assert call.path == "/chat/completions"
     body: dict[str, Any] = json.loads(call.body)
     return body
@@ -250,28 +253,28 @@ def test_a_request_without_messages_is_still_json() -> None:
     assert _body() == {"model": "m", "messages": []}
 
 
-@pytest.mark.parametrize(
-    ("model", "sent"),
-    [("gpt-5-mini", False), ("o1", False), ("gpt-4o", True), ("my-gpt-5", True)],
-)
-def test_temperature_is_left_out_for_models_that_refuse_it(model: str, sent: bool) -> None:
-    dialect = Dialect(no_sampling=("gpt-5", "o1"))
-    body = _body(_user(), dialect=dialect, model=model, temperature=0.7)
+@pytest.mark.parametrize(("sampling", "sent"), [(False, False), (True, True), (None, True)])
+def test_temperature_is_left_out_for_models_that_refuse_it(
+    sampling: bool | None, sent: bool
+) -> None:
+    body = _body(_user(), model_data=ModelData(sampling=sampling), temperature=0.7)
     assert ("temperature" in body) is sent
 
 
-def test_the_cap_goes_by_the_name_the_vendor_knows() -> None:
-    dialect = Dialect(max_tokens_name="max_completion_tokens")
-    body = _body(_user(), dialect=dialect, max_tokens=9)
+def test_the_cap_goes_by_the_name_the_vendor_or_the_model_knows() -> None:
+    vendor = replace(PLAIN, max_tokens_name="max_completion_tokens")
+    body = _body(_user(), vendor=vendor, max_tokens=9)
     assert body["max_completion_tokens"] == 9
     assert "max_tokens" not in body
+    known = ModelData(max_tokens_name="max_tokens")
+    assert _body(_user(), vendor=vendor, max_tokens=9, model_data=known)["max_tokens"] == 9
 
 
 def test_the_usage_of_a_stream_is_asked_for_where_it_is_understood() -> None:
     body = _body(_user(), stream=True)
     assert body["stream"] is True
     assert body["stream_options"] == {"include_usage": True}
-    body = _body(_user(), stream=True, dialect=Dialect(stream_options=False))
+    body = _body(_user(), stream=True, vendor=replace(PLAIN, stream_options=False))
     assert body["stream"] is True
     assert "stream_options" not in body
     assert "stream" not in _body(_user())

@@ -7,7 +7,6 @@ nothing about HTTP, keys or retries; of several choices only the first is read.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 
@@ -15,18 +14,25 @@ from pydantic_core import from_json, to_json
 
 from victor.errors import (
     ContentFilterError,
-    ProviderConnectionError,
     ProviderError,
     ProviderInvalidResponseError,
 )
-from victor.providers.failures import error_from_body, looks_like_html
+from victor.providers.failures import error_from_body
+from victor.providers.reading import (
+    count,
+    cut_off,
+    mapping,
+    not_ours,
+    parse_object,
+    unique_calls,
+    word,
+)
 from victor.types import (
     CompletionResponse,
     JsonObject,
     StreamChunk,
     ToolCall,
     Usage,
-    parse_arguments,
 )
 
 __all__ = ["ChatStream", "decode"]
@@ -58,18 +64,18 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
         ContentFilterError: the answer was filtered before any text came.
         ProviderError: the body is an error object; its type says which.
     """
-    value = _parse(body, provider, model)
+    value = parse_object(body, provider=provider, model=model)
     if _is_error(value):
         raise error_from_body(value, provider=provider, model=model)
     choices = value.get("choices")
     if not isinstance(choices, list):
-        raise _not_ours(f"has no choices: {body[:200]!r}", provider, model)
+        raise not_ours(f"has no choices: {body[:200]!r}", provider=provider, model=model)
     choice = _first(choices)
     answer = _Answer(provider, model)
-    answer.add_delta(_mapping(choice.get("message")))
+    answer.add_delta(mapping(choice.get("message")))
     answer.raw_stop = choice.get("finish_reason") or None
     answer.usage = _usage(value)
-    answer.model = _word(value.get("model")) or model
+    answer.model = word(value.get("model")) or model
     final = answer.final(complete=True)
     return CompletionResponse.model_construct(
         content="".join(answer.content),
@@ -111,11 +117,11 @@ class ChatStream:
                     self._answer.has_text = True
                     return StreamChunk(text)
         except (ValueError, KeyError, IndexError, TypeError):
-            word = data.strip()
-            self.done = word == _DONE
-            if self.done or not word:
+            bare = data.strip()
+            self.done = bare == _DONE
+            if self.done or not bare:
                 return None
-            value = _parse(data, self._answer.provider, self._answer.asked)
+            value = parse_object(data, provider=self._answer.provider, model=self._answer.asked)
         return self._slowly(value)
 
     def _slowly(self, value: JsonObject) -> StreamChunk | None:
@@ -127,7 +133,7 @@ class ChatStream:
         usage = _usage(value)
         if usage is not None:
             answer.usage = usage  # cumulative where repeated: the last one counts
-        answer.model = _word(value.get("model")) or answer.model
+        answer.model = word(value.get("model")) or answer.model
         choices = value.get("choices")
         choice = _first(choices) if isinstance(choices, list) else {}
         if choice.get("index"):
@@ -163,12 +169,12 @@ class _Answer:
     def add_delta(self, delta: Mapping[str, Any]) -> StreamChunk | None:
         """Add a delta, or the message of a whole answer, and return what it adds as a chunk."""
         text, thought = _texts(delta.get("content"))
-        refusal = _word(delta.get("refusal"))
+        refusal = word(delta.get("refusal"))
         if refusal:
             text += refusal
             self.refused = True
         # Some send the same under both names.
-        thought += _word(delta.get("reasoning_content")) or _word(delta.get("reasoning"))
+        thought += word(delta.get("reasoning_content")) or word(delta.get("reasoning"))
         if isinstance(delta.get("reasoning_details"), list):
             self.details += delta["reasoning_details"]
             if not thought:
@@ -186,11 +192,7 @@ class _Answer:
     def final(self, *, complete: bool) -> StreamChunk:
         """Return the final chunk, or raise for an answer that is cut off, filtered or empty."""
         if self.raw_stop is None and not complete:
-            raise ProviderConnectionError(
-                f"the stream of {self.provider} ended before the answer did",
-                provider=self.provider,
-                model=self.asked,
-            )
+            raise cut_off(provider=self.provider, model=self.asked)
         calls = self.calls.whole()
         stop = "content_filter" if self.refused else self._stop(bool(calls))
         if not calls and not self.has_text and stop != "length":
@@ -245,16 +247,16 @@ class _Calls:
         return "".join(self._add(item) for item in fragments if isinstance(item, Mapping))
 
     def _add(self, item: Mapping[str, Any]) -> str:
-        function = _mapping(item.get("function"))
+        function = mapping(item.get("function"))
         custom = item.get("custom")
-        own = function or _mapping(custom)
-        name, arguments = _word(own.get("name")), own.get("arguments")
-        call = self._find(item.get("index"), _word(item.get("id")), name)
+        own = function or mapping(custom)
+        name, arguments = word(own.get("name")), own.get("arguments")
+        call = self._find(item.get("index"), word(item.get("id")), name)
         # Some hosts repeat the name on every fragment, others send it in pieces before the rest.
         if name and name != call["name"] and not call["text"]:
             call["name"] += name
         if custom and own is custom:
-            call["input"] = call.get("input", "") + _word(own.get("input"))
+            call["input"] = call.get("input", "") + word(own.get("input"))
             arguments = {"input": call["input"]}
         if isinstance(arguments, str):
             call["text"] += [arguments] if arguments else []
@@ -283,17 +285,9 @@ class _Calls:
 
     def whole(self) -> list[ToolCall]:
         """Return every call, ids made unique; nameless ones are dropped: nothing can run them."""
-        seen: set[str] = set()
-        calls: list[ToolCall] = []
-        for call in self._calls:
-            if not call["name"]:
-                continue
-            fields = parse_arguments("".join(call["text"]))
-            if call["id"] and call["id"] not in seen:
-                seen.add(call["id"])
-                fields["id"] = call["id"]
-            calls.append(ToolCall(name=call["name"], **fields))
-        return calls
+        return unique_calls(
+            (call["id"], call["name"], "".join(call["text"])) for call in self._calls
+        )
 
 
 def _is_another(call: JsonObject, call_id: str, name: str) -> bool:
@@ -322,8 +316,8 @@ def _texts(content: Any) -> tuple[str, str]:
 
 
 def _detail_text(item: Any) -> str:
-    item = _mapping(item)
-    return _word(item.get("text") or item.get("summary"))
+    item = mapping(item)
+    return word(item.get("text") or item.get("summary"))
 
 
 def _usage(value: Mapping[str, Any]) -> Usage | None:
@@ -332,13 +326,13 @@ def _usage(value: Mapping[str, Any]) -> Usage | None:
         usage = value["x_groq"].get("usage")
     if not isinstance(usage, Mapping) or not usage:
         return None
-    prompt = _mapping(usage.get("prompt_tokens_details"))
-    completion = _mapping(usage.get("completion_tokens_details"))
-    cached = _count(prompt.get("cached_tokens"))
+    prompt = mapping(usage.get("prompt_tokens_details"))
+    completion = mapping(usage.get("completion_tokens_details"))
+    cached = count(prompt.get("cached_tokens"))
     if cached is None:
-        cached = _count(usage.get("prompt_cache_hit_tokens"))
-    asked, answered = _count(usage.get("prompt_tokens")), _count(usage.get("completion_tokens"))
-    total = _count(usage.get("total_tokens"))
+        cached = count(usage.get("prompt_cache_hit_tokens"))
+    asked, answered = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
+    total = count(usage.get("total_tokens"))
     if asked is not None and answered is not None and total is not None:
         # xAI's and Gemini's completion_tokens leave out the thinking, which the total has.
         answered = max(answered, total - asked)
@@ -347,23 +341,9 @@ def _usage(value: Mapping[str, Any]) -> Usage | None:
         completion_tokens=answered,
         total_tokens=total,
         cached_tokens=cached,
-        cache_write_tokens=_count(prompt.get("cache_write_tokens")),
-        reasoning_tokens=_count(completion.get("reasoning_tokens")),
+        cache_write_tokens=count(prompt.get("cache_write_tokens")),
+        reasoning_tokens=count(completion.get("reasoning_tokens")),
     )
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, Mapping) else {}
-
-
-def _count(value: Any) -> int | None:
-    if isinstance(value, float):
-        return int(value) if math.isfinite(value) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _word(value: Any) -> str:
-    return value if isinstance(value, str) else ""
 
 
 def _is_error(value: Mapping[str, Any]) -> bool:
@@ -375,23 +355,3 @@ def _is_error(value: Mapping[str, Any]) -> bool:
 
 def _first(choices: Sequence[Any]) -> Mapping[str, Any]:
     return choices[0] if choices and isinstance(choices[0], Mapping) else {}
-
-
-def _parse(body: bytes, provider: str, model: str) -> JsonObject:
-    try:
-        value = from_json(body)
-    except ValueError as error:
-        if looks_like_html(body):
-            raise _not_ours("is a web page; is base_url right?", provider, model) from None
-        raise _not_ours(f"is not valid JSON ({error})", provider, model) from error
-    if isinstance(value, list) and value and isinstance(value[0], Mapping):
-        value = value[0]  # Gemini's compatible endpoint wraps errors in an array
-    if not isinstance(value, dict):
-        raise _not_ours(f"is a JSON {type(value).__name__}, not an object", provider, model)
-    return value
-
-
-def _not_ours(what: str, provider: str, model: str) -> ProviderInvalidResponseError:
-    return ProviderInvalidResponseError(
-        f"the answer of {provider} {what}", provider=provider, model=model
-    )

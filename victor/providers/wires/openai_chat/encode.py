@@ -7,19 +7,17 @@ bytes are kept on it: a long conversation costs the same per turn as a short one
 
 from __future__ import annotations
 
-import base64
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
-from pydantic_core import to_json
-
+from victor.config.catalog import Vendor
 from victor.errors import UnsupportedFeatureError
 from victor.providers.request import RESERVED_OPTIONS, ChatRequest, HTTPCall
+from victor.providers.writing import base64_text, data_uri, replayable_arguments, to_bytes
 from victor.types import Attachment, JsonObject, Message, ToolCall, ToolDefinition
 
-__all__ = ["Dialect", "encode"]
+__all__ = ["encode"]
 
 _CACHE_KEY = "_openai_chat"
 # From the registered names of media types to what the API calls them.
@@ -28,18 +26,7 @@ _AUDIO_FORMATS: Mapping[str, str] = MappingProxyType(
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Dialect:
-    """What differs between servers that speak this protocol."""
-
-    stream_options: bool = True
-    """Ask for the usage of a stream; some hosts answer 400 to it."""
-    max_tokens_name: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-    no_sampling: tuple[str, ...] = ()
-    """Prefixes of model names that refuse `temperature`."""
-
-
-def encode(request: ChatRequest, dialect: Dialect) -> HTTPCall:
+def encode(request: ChatRequest, vendor: Vendor) -> HTTPCall:
     """Write a request as the bytes of a POST to `/chat/completions`.
 
     The same history always gives the same bytes, so that the vendor's prompt cache can hit.
@@ -48,28 +35,29 @@ def encode(request: ChatRequest, dialect: Dialect) -> HTTPCall:
         UnsupportedFeatureError: an attachment is of a kind this protocol cannot carry, or an option
             is no JSON value.
     """
-    parts: list[bytes] = [b'{"model":', _json(request.model), b',"messages":[']
+    parts: list[bytes] = [b'{"model":', to_bytes(request.model), b',"messages":[']
     parts.append(b",".join([_message(message) for message in request.messages]))
     parts.append(b"]")
-    settings = _settings(request, dialect)
+    settings = _settings(request, vendor)
     if settings:
-        parts += (b",", _json(settings)[1:])
+        parts += (b",", to_bytes(settings)[1:])
     else:
         parts.append(b"}")
     return HTTPCall("/chat/completions", b"".join(parts))
 
 
-def _settings(request: ChatRequest, dialect: Dialect) -> JsonObject:
+def _settings(request: ChatRequest, vendor: Vendor) -> JsonObject:
     settings: JsonObject = {}
     if request.tools:
         settings["tools"] = [_tool(tool) for tool in request.tools]
-    if request.temperature is not None and not request.model.startswith(dialect.no_sampling):
+    known = request.model_data
+    if request.temperature is not None and known.sampling is not False:
         settings["temperature"] = request.temperature
     if request.max_tokens is not None:
-        settings[dialect.max_tokens_name] = request.max_tokens
+        settings[known.max_tokens_name or vendor.max_tokens_name] = request.max_tokens
     if request.stream:
         settings["stream"] = True
-        if dialect.stream_options:
+        if vendor.stream_options:
             settings["stream_options"] = {"include_usage": True}
     for name, value in request.options.items():
         if value is not None and name not in RESERVED_OPTIONS:
@@ -93,7 +81,7 @@ def _message(message: Message) -> bytes:
     # made by model_copy() start without it.
     kept: bytes | None = message.__dict__.get(_CACHE_KEY)
     if kept is None:
-        kept = message.__dict__[_CACHE_KEY] = _json(_plain(message))
+        kept = message.__dict__[_CACHE_KEY] = to_bytes(_plain(message))
     return kept
 
 
@@ -118,15 +106,13 @@ def _calls(calls: Sequence[ToolCall]) -> list[JsonObject]:
         {
             "id": call.id,
             "type": "function",
-            "function": {"name": call.name, "arguments": _arguments(call)},
+            "function": {
+                "name": call.name,
+                "arguments": to_bytes(replayable_arguments(call)).decode(),
+            },
         }
         for call in calls
     ]
-
-
-def _arguments(call: ToolCall) -> str:
-    # What did not parse is not sent back: servers parse it again and answer 400 or 500.
-    return _json(call.arguments).decode() if call.error is None else "{}"
 
 
 def _content(message: Message) -> Any:
@@ -136,40 +122,22 @@ def _content(message: Message) -> Any:
     return parts + [_attachment(attachment) for attachment in message.attachments]
 
 
-def _json(value: Any) -> bytes:
-    try:
-        return to_json(value, inf_nan_mode="null")
-    except ValueError:
-        # Lone surrogates, which no UTF-8 body can carry, or no JSON value at all.
-        import json
-    try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
-        raise UnsupportedFeatureError(f"the request cannot be written as JSON: {error}") from error
-    return text.encode("utf-8", "replace")
-
-
 def _attachment(attachment: Attachment) -> JsonObject:
     kind, _, subtype = attachment.media_type.partition("/")
     if kind == "image":
-        return {"type": "image_url", "image_url": {"url": attachment.url or _data_uri(attachment)}}
+        return {"type": "image_url", "image_url": {"url": attachment.url or data_uri(attachment)}}
     if attachment.data is None:
         raise UnsupportedFeatureError(
             f"OpenAI chat completions take {attachment.media_type} by its bytes only; "
             f"read the file and pass data."
         )
     if kind == "audio":
-        data = base64.b64encode(attachment.data).decode()
+        data = base64_text(attachment)
         format_ = _AUDIO_FORMATS.get(subtype, subtype)
         return {"type": "input_audio", "input_audio": {"data": data, "format": format_}}
     if attachment.media_type == "application/pdf":
-        file = {"filename": attachment.name or "file.pdf", "file_data": _data_uri(attachment)}
+        file = {"filename": attachment.name or "file.pdf", "file_data": data_uri(attachment)}
         return {"type": "file", "file": file}
     raise UnsupportedFeatureError(
         f"OpenAI chat completions cannot carry {attachment.media_type}: put its text in a message."
     )
-
-
-def _data_uri(attachment: Attachment) -> str:
-    data = base64.b64encode(attachment.data or b"").decode()
-    return f"data:{attachment.media_type};base64,{data}"

@@ -2,37 +2,42 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from victor.config.catalog import Vendor
 from victor.providers.request import ChatRequest, HTTPCall
 from victor.providers.sse import SSEDecoder
 from victor.providers.wires.openai_chat.decode import ChatStream, decode
-from victor.providers.wires.openai_chat.encode import Dialect, encode
+from victor.providers.wires.openai_chat.encode import encode
 from victor.types import CompletionResponse
 
 __all__ = ["OpenAIChat"]
 
 
 class OpenAIChat:
-    """The protocol, in the dialect of one vendor.
+    """The protocol, as one vendor speaks it.
 
     Args:
-        provider: name of the provider, for error messages.
-        dialect: what this vendor does differently.
+        vendor: the row of the catalog.
     """
 
     name = "openai-chat"
+    stream_type = "text/event-stream"
+    headers: Mapping[str, str] = MappingProxyType({})
+    models_path = "/models"
 
-    def __init__(self, provider: str, dialect: Dialect) -> None:
-        self._provider = provider
-        self._dialect = dialect
+    def __init__(self, vendor: Vendor) -> None:
+        self._vendor = vendor
 
     def encode(self, request: ChatRequest) -> HTTPCall:
-        return encode(request, self._dialect)
+        return encode(request, self._vendor)
 
     def decode(self, body: bytes, *, model: str) -> CompletionResponse:
-        return decode(body, provider=self._provider, model=model)
+        return decode(body, provider=self._vendor.name, model=model)
 
     def stream_decoder(self, *, model: str) -> ChatStream:
-        return ChatStream(provider=self._provider, model=model)
+        return ChatStream(provider=self._vendor.name, model=model)
 
     def splitter(self) -> SSEDecoder:
         return SSEDecoder()

@@ -1,0 +1,147 @@
+"""The options callers pass beside messages and tools, in one vocabulary for all protocols.
+
+The names are those of OpenAI's chat completions, which everybody knows. A wire translates them;
+what is not in the vocabulary passes through as it is. Two kinds are told apart where a protocol has
+no such thing: a *demand* (an output schema, a forced tool) raises, as the answer would be wrong
+without it; a *hint* (a seed, a penalty) is left out, with a warning once. Knows no protocol.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from typing import Any, Literal
+
+from victor.errors import ProviderInvalidRequestError
+from victor.providers.request import RESERVED_OPTIONS
+from victor.types import JsonObject
+
+__all__ = ["OutputSchema", "StandardOptions", "leave_out", "standard_options"]
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class OutputSchema:
+    """The JSON Schema an answer has to satisfy."""
+
+    schema: JsonObject
+    name: str = "answer"
+    strict: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StandardOptions:
+    """What a caller asked for; None is what they did not say."""
+
+    reasoning_effort: str | None = None
+    """`none`, `minimal`, `low`, `medium`, `high`, `xhigh` or `max`."""
+    output: OutputSchema | Literal["json"] | None = None
+    """From `response_format`: a schema, or any JSON object."""
+    tool_choice: Literal["auto", "none", "required"] | None = None
+    """With `tool_name` it is `required`."""
+    tool_name: str | None = None
+    """The one tool that has to be called."""
+    parallel_tool_calls: bool | None = None
+    stop: tuple[str, ...] = ()
+    """Stop sequences."""
+    seed: int | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Everything else: goes into the request's body as it is."""
+
+
+_PLAIN = (
+    "reasoning_effort",
+    "parallel_tool_calls",
+    "seed",
+    "top_p",
+    "top_k",
+    "frequency_penalty",
+    "presence_penalty",
+)
+_NAMED = frozenset({*_PLAIN, "response_format", "tool_choice", "stop"})
+
+
+def standard_options(options: Mapping[str, Any]) -> StandardOptions:
+    """Read a caller's options.
+
+    Args:
+        options: `response_format` is OpenAI's object, or a pydantic model class; `tool_choice` is
+            `"auto"`, `"none"`, `"required"`, the name of a tool, or OpenAI's object; `stop` is one
+            string or several. Options of None count as not given.
+
+    Raises:
+        ProviderInvalidRequestError: an option cannot be understood; the message says which.
+    """
+    if not options:
+        return StandardOptions()
+    found: dict[str, Any] = {
+        name: value for name in _PLAIN if (value := options.get(name)) is not None
+    }
+    if (wanted := options.get("response_format")) is not None:
+        found["output"] = _output(wanted)
+    if (choice := options.get("tool_choice")) is not None:
+        found["tool_choice"], found["tool_name"] = _choice(choice)
+    if (stop := options.get("stop")) is not None:
+        found["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
+    extra = {
+        name: value
+        for name, value in options.items()
+        if value is not None and name not in _NAMED and name not in RESERVED_OPTIONS
+    }
+    return StandardOptions(**found, extra=extra)
+
+
+def _output(wanted: Any) -> OutputSchema | Literal["json"] | None:
+    if isinstance(wanted, type) and hasattr(wanted, "model_json_schema"):
+        return OutputSchema(wanted.model_json_schema(), wanted.__name__)
+    kind = wanted.get("type") if isinstance(wanted, Mapping) else None
+    if kind == "text":
+        return None
+    if kind == "json_object" and not isinstance(wanted.get("schema"), Mapping):
+        return "json"
+    if kind in ("json_schema", "json_object"):
+        inner = wanted.get("json_schema", wanted)
+        schema = inner.get("schema") if isinstance(inner, Mapping) else None
+        if isinstance(schema, Mapping):
+            return OutputSchema(dict(schema), inner.get("name") or "answer", inner.get("strict"))
+    raise ProviderInvalidRequestError(
+        'response_format is not understood: pass a pydantic model class, {"type": "json_object"}, '
+        'or {"type": "json_schema", "json_schema": {"name": …, "schema": …}}'
+    )
+
+
+def _choice(choice: Any) -> tuple[Literal["auto", "none", "required"], str | None]:
+    if isinstance(choice, str):
+        if choice in ("auto", "none", "required"):
+            return choice, None  # type: ignore[return-value] # one of the three
+        return ("required", None) if choice == "any" else ("required", choice)
+    if isinstance(choice, Mapping):
+        inner = choice.get("function", choice)
+        name = inner.get("name") if isinstance(inner, Mapping) else None
+        if isinstance(name, str) and name:
+            return "required", name
+        kind = choice.get("type")
+        if kind in ("auto", "none", "required", "any"):
+            return _choice(kind)
+    raise ProviderInvalidRequestError(
+        f"tool_choice {choice!r} is not understood: pass auto, none, required or a tool's name"
+    )
+
+
+def leave_out(provider: str, **hints: Any) -> None:
+    """Say once that a provider takes no such hints; those of None were not given."""
+    for name, value in hints.items():
+        if value is not None and value != ():
+            _warn_once(provider, name)
+
+
+@cache
+def _warn_once(provider: str, name: str) -> None:
+    _log.warning("%s has no option %s: it is left out", provider, name)

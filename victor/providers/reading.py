@@ -1,0 +1,98 @@
+"""Small readers that every wire needs: take what a server sent, believe nothing about its type.
+
+Knows JSON, and nothing about any one protocol.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic_core import from_json
+
+from victor.errors import ProviderConnectionError, ProviderInvalidResponseError
+from victor.providers.failures import looks_like_html
+from victor.types import JsonObject, ToolCall, parse_arguments
+
+__all__ = ["count", "cut_off", "mapping", "not_ours", "parse_object", "unique_calls", "word"]
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    """Return a JSON object, or an empty one for anything else."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def word(value: Any) -> str:
+    """Return a string, or an empty one for anything else."""
+    return value if isinstance(value, str) else ""
+
+
+def count(value: Any) -> int | None:
+    """Return a whole number; None for anything that is none, which is not the same as 0."""
+    if isinstance(value, float):
+        return int(value) if math.isfinite(value) else None
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def parse_object(body: bytes, *, provider: str, model: str) -> JsonObject:
+    """Parse a body or an event that has to be a JSON object.
+
+    An array is taken for its first object: Gemini wraps errors so.
+
+    Raises:
+        ProviderInvalidResponseError: it is no JSON, no object, or a web page.
+    """
+    try:
+        value = from_json(body)
+    except ValueError as error:
+        if looks_like_html(body):
+            raise not_ours(
+                "is a web page; is base_url right?", provider=provider, model=model
+            ) from None
+        raise not_ours(f"is not valid JSON ({error})", provider=provider, model=model) from error
+    if isinstance(value, list) and value and isinstance(value[0], Mapping):
+        value = value[0]
+    if not isinstance(value, dict):
+        what = f"is a JSON {type(value).__name__}, not an object"
+        raise not_ours(what, provider=provider, model=model)
+    return value
+
+
+def not_ours(what: str, *, provider: str, model: str) -> ProviderInvalidResponseError:
+    """Make the error for a success that is not the protocol's."""
+    return ProviderInvalidResponseError(
+        f"the answer of {provider} {what}", provider=provider, model=model
+    )
+
+
+def cut_off(*, provider: str, model: str) -> ProviderConnectionError:
+    """Make the error for a stream that ended before its answer did."""
+    return ProviderConnectionError(
+        f"the stream of {provider} ended before the answer did", provider=provider, model=model
+    )
+
+
+def unique_calls(
+    found: Iterable[tuple[str, str, str | Mapping[str, Any] | None]],
+) -> list[ToolCall]:
+    """Make tool calls of (id, name, arguments), with ids made up where missing or repeated.
+
+    Nameless ones are dropped, as nothing can run them. Arguments are JSON text or the object; null
+    and blank are no arguments.
+    """
+    seen: set[str] = set()
+    calls: list[ToolCall] = []
+    for call_id, name, arguments in found:
+        if not name:
+            continue
+        fields: JsonObject = (
+            {"arguments": dict(arguments)}
+            if isinstance(arguments, Mapping)
+            else parse_arguments(arguments)
+        )
+        if call_id and call_id not in seen:
+            seen.add(call_id)
+            fields["id"] = call_id
+        calls.append(ToolCall(name=name, **fields))
+    return calls
