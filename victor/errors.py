@@ -29,7 +29,7 @@ Retryable is a property of the type: `error.retryable`. Knows nothing about HTTP
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 __all__ = [
     "CircuitOpenError",
@@ -222,9 +222,45 @@ class UnsupportedFeatureError(ProviderInvalidRequestError):
 
 
 class ProviderInvalidResponseError(ProviderError):
-    """A success status came with something that is not the API's answer."""
+    """A success status came with something that is not the API's answer.
+
+    Args:
+        message: as in `ProviderError`.
+        fault: what is wrong with it. `"form"`: it cannot be read. `"empty"`: it has neither text
+            nor calls. `"model"`: the model wrote a call its own server refuses. The last two are
+            tried once more and not oftener; the last says nothing against the endpoint.
+        provider: as in `ProviderError`, like all that follow.
+        model: the model that was asked.
+        status_code: HTTP status.
+        retry_after: seconds.
+        request_id: the vendor's.
+        raw_error: what is underneath.
+    """
 
     retryable = True
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        fault: Literal["form", "empty", "model"] = "form",
+        provider: str | None = None,
+        model: str | None = None,
+        status_code: int | None = None,
+        retry_after: float | None = None,
+        request_id: str | None = None,
+        raw_error: object = None,
+    ) -> None:
+        super().__init__(
+            message,
+            provider=provider,
+            model=model,
+            status_code=status_code,
+            retry_after=retry_after,
+            request_id=request_id,
+            raw_error=raw_error,
+        )
+        self.fault = fault
 
 
 class ContentFilterError(ProviderError):

@@ -41,6 +41,11 @@ def _openai(message: str = "", code: object = None, kind: object = None) -> obje
     return {"error": {"message": message, "type": kind, "code": code, "param": None}}
 
 
+def _google(*details: object) -> object:
+    error = {"code": 429, "status": "RESOURCE_EXHAUSTED", "message": "no", "details": details}
+    return {"error": error}
+
+
 @pytest.mark.parametrize(
     ("status", "kind"),
     [
@@ -116,6 +121,29 @@ def test_a_status_alone_decides_where_the_body_says_nothing(
             {"error": {"code": "x", "innererror": {"code": "ResponsibleAIPolicyViolation"}}},
             ContentFilterError,
         ),
+        (403, {"message": "The security token in the request is expired"}, ProviderAuthError),
+        (403, {"__type": "com.amazon#ExpiredTokenException"}, ProviderAuthError),
+        (403, {"error": {"code": 403, "metadata": {"flagged_input": "x"}}}, ContentFilterError),
+        (400, {"message": "The provided model identifier is invalid."}, ModelNotFoundError),
+        (400, {"__type": "ThrottlingException"}, ProviderRateLimitError),
+        (424, {"message": "The model failed"}, ProviderServerError),
+        # what a 429 may mean
+        (429, {"message": "Too many tokens, please wait"}, ProviderRateLimitError),
+        (429, {"message": "up", "code": "ModelNotReadyException"}, ProviderOverloadedError),
+        (429, _openai("Request too large: Limit 3000, Requested 5,000"), ContextWindowExceededError),
+        (429, _openai("Request too large: Limit 30000, Requested 10"), ProviderRateLimitError),
+        (
+            429,
+            _google({"violations": [{"quotaId": "GenerateRequestsPerDayPerProject"}]}),
+            ProviderQuotaError,
+        ),
+        (
+            429,
+            _google({"violations": [{"quotaId": "GenerateRequestsPerMinute"}]}),
+            ProviderRateLimitError,
+        ),
+        (429, _openai("Quota exceeded for metric x, limit: 0, model y"), ProviderRateLimitError),
+        (429, {"error": {"message": "metric x, limit: 0, y", "details": []}}, ProviderQuotaError),
         # 400 and 422 say that the server is well, whatever type they name
         (400, _openai("unsupported", "unsupported_parameter"), ProviderInvalidRequestError),
         (400, _openai("x", kind="api_error"), ProviderInvalidRequestError),
@@ -219,11 +247,52 @@ def test_what_the_server_asks_us_to_wait_is_kept(
 
 @pytest.mark.parametrize(
     ("headers", "found"),
-    [({"x-request-id": "r1"}, "r1"), ({"request-id": "r2"}, "r2"), ({}, None)],
+    [
+        ({"x-request-id": "r1"}, "r1"),
+        ({"Request-Id": "r2"}, "r2"),
+        ({"x-amzn-RequestId": "r3"}, "r3"),
+        ({"cf-ray": "r4", "x-request-id": "r1"}, "r1"),
+        ({}, None),
+    ],
     ids=str,
 )
 def test_the_request_id_is_kept(headers: dict[str, str], found: str | None) -> None:
     assert _error(500, b"", headers).request_id == found
+
+
+def test_a_request_id_in_the_body_is_kept_where_no_header_has_one() -> None:
+    assert _error(500, {"error": {"message": "x"}, "request_id": "r5"}).request_id == "r5"
+
+
+def test_a_header_may_name_the_exception() -> None:
+    headers = {"x-amzn-ErrorType": "AccessDeniedException:http://x.example/"}
+    assert type(_error(403, {"message": "no"}, headers)) is ProviderPermissionError
+    headers = {"x-amzn-ErrorType": "ServiceQuotaExceededException"}
+    assert type(_error(400, {"message": "no"}, headers)) is ProviderQuotaError
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "seconds"),
+    [
+        pytest.param(_google({"retryDelay": "34.4s"}), {}, 34.4, id="google"),
+        pytest.param(_openai("Please try again in 1m2.5s."), {}, 62.5, id="text"),
+        pytest.param({}, {"x-ratelimit-reset-requests": "9s"}, 9.0, id="reset"),
+        pytest.param(
+            _google({"retryDelay": "34.4s"}), {"retry-after": "2"}, 2.0, id="header first"
+        ),
+        pytest.param(_google({"retryDelay": "later"}), {}, None, id="garbage"),
+    ],
+)
+def test_a_wait_is_found_wherever_a_429_states_it(
+    body: object, headers: dict[str, str], seconds: float | None
+) -> None:
+    assert _error(429, body, headers).retry_after == (
+        None if seconds is None else pytest.approx(seconds)
+    )
+
+
+def test_a_reset_means_nothing_where_it_was_not_too_fast() -> None:
+    assert _error(500, {}, {"x-ratelimit-reset-requests": "9s"}).retry_after is None
 
 
 @pytest.mark.parametrize(
@@ -332,7 +401,7 @@ def test_a_wrong_address_hints_at_the_version() -> None:
         ({"code": "401", "message": "key"}, ProviderAuthError, 401),
         ({"error": {"type": "server_error"}}, ProviderServerError, None),
         ({"error": {"code": "insufficient_quota"}}, ProviderQuotaError, None),
-        ({"status_code": 400, "error": "tool_use_failed"}, ProviderInvalidRequestError, 400),
+        ({"status_code": 400, "error": "tool_use_failed"}, ProviderInvalidResponseError, 400),
         ({"error": {"code": "tool_use_failed"}}, ProviderInvalidResponseError, None),
         ({"error": {"code": 200, "message": "odd"}}, ProviderServerError, None),
         ("text", ProviderServerError, None),

@@ -5,6 +5,7 @@ import gc
 import logging
 import weakref
 from types import SimpleNamespace
+from typing import Literal
 
 import pytest
 
@@ -14,6 +15,7 @@ from victor.errors import (
     CircuitOpenError,
     ProviderError,
     ProviderInvalidRequestError,
+    ProviderInvalidResponseError,
     ProviderRateLimitError,
     ProviderServerError,
     ProviderTimeoutError,
@@ -45,6 +47,21 @@ class Script:
             await asyncio.sleep(step)
             return "slow"
         return step
+
+
+@pytest.mark.parametrize(("fault", "failed"), [("empty", 2), ("model", 0)])
+def test_an_answer_of_no_use_is_asked_for_once_more(
+    fault: Literal["empty", "model"], failed: int
+) -> None:
+    async def main() -> None:
+        script = Script(ProviderInvalidResponseError("x", fault=fault))
+        pipeline = guard()
+        with pytest.raises(ProviderInvalidResponseError):
+            await pipeline.call(script)
+        assert script.times == [0, 1]
+        assert failures(pipeline) == failed
+
+    run(main())
 
 
 def test_a_transient_failure_is_retried_on_schedule() -> None:

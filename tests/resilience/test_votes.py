@@ -70,6 +70,14 @@ TYPED: list[tuple[ProviderError, Outcome]] = [
     (errors.ModelNotFoundError("x"), ALIVE),
     (errors.UnsupportedFeatureError("x"), NEUTRAL),
     (errors.ProviderInvalidResponseError("x"), FAIL),
+    (
+        errors.ProviderInvalidResponseError("x", fault="empty"),
+        Outcome(Vote.FAIL, True, most_retries=1),
+    ),
+    (
+        errors.ProviderInvalidResponseError("x", fault="model"),
+        Outcome(Vote.ALIVE, True, most_retries=1),
+    ),
     (errors.ContentFilterError("x"), ALIVE),
     (errors.StreamInterruptedError("x"), FAIL_FOR_GOOD),
     (errors.CircuitOpenError("x"), NEUTRAL),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from pydantic_core import from_json
@@ -21,88 +21,32 @@ from victor.errors import (
     ProviderInvalidRequestError,
     ProviderInvalidResponseError,
     ProviderOverloadedError,
-    ProviderPermissionError,
     ProviderQuotaError,
     ProviderRateLimitError,
     ProviderServerError,
-    ProviderTimeoutError,
 )
-from victor.resilience.votes import parse_retry_after
+from victor.providers.failure_words import BY_CODE, BY_STATUS, BY_TEXT
+from victor.providers.rate_limits import parse_duration, reset_after
+from victor.resilience.retry_after import parse_retry_after
 
 __all__ = ["error_from_body", "error_from_response", "looks_like_html"]
-
-_BY_STATUS: Mapping[int, type[ProviderError]] = {
-    401: ProviderAuthError,
-    402: ProviderQuotaError,
-    403: ProviderPermissionError,
-    404: ModelNotFoundError,
-    408: ProviderTimeoutError,
-    425: ProviderOverloadedError,
-    429: ProviderRateLimitError,
-    498: ProviderOverloadedError,
-    503: ProviderOverloadedError,
-    504: ProviderTimeoutError,
-    529: ProviderOverloadedError,
-}
-
-_BY_CODE: Mapping[str, type[ProviderError]] = {
-    "insufficient_quota": ProviderQuotaError,
-    "credit_balance_exhausted": ProviderQuotaError,
-    "organization_spend_limit_exceeded": ProviderQuotaError,
-    "project_spend_limit_exceeded": ProviderQuotaError,
-    "organization_usage_limit_exceeded": ProviderQuotaError,
-    "billing_hard_limit_reached": ProviderQuotaError,
-    "context_length_exceeded": ContextWindowExceededError,
-    "exceed_context_size_error": ContextWindowExceededError,
-    "request_too_large": ContextWindowExceededError,
-    "too_many_prompt_tokens": ContextWindowExceededError,
-    "too_many_tokens": ContextWindowExceededError,
-    "content_filter": ContentFilterError,
-    "content_policy_violation": ContentFilterError,
-    "responsibleaipolicyviolation": ContentFilterError,
-    "model_not_found": ModelNotFoundError,
-    "deploymentnotfound": ModelNotFoundError,
-    "invalid_model": ModelNotFoundError,
-    "invalid_api_key": ProviderAuthError,
-    "api_key_invalid": ProviderAuthError,
-    "authentication_error": ProviderAuthError,
-    "permission_error": ProviderPermissionError,
-    "tool_use_failed": ProviderInvalidResponseError,
-    "rate_limit_exceeded": ProviderRateLimitError,
-    "rate_limit_error": ProviderRateLimitError,
-    "overloaded_error": ProviderOverloadedError,
-    "provider_unavailable": ProviderOverloadedError,
-    "server_error": ProviderServerError,
-    "api_error": ProviderServerError,
-    "internal_server_error": ProviderServerError,
-    "invalid_request_error": ProviderInvalidRequestError,
-}
-
-# Sent with a plain 400 and a generic code by one vendor or another.
-_BY_TEXT: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = (
-    (
-        re.compile(
-            r"maximum context length|context window|context size|prompt is too long"
-            r"|too many tokens|exceeds the maximum number of tokens|token limit reached"
-            r"|longer than the model's context|current length is \d+ while limit"
-            r"|exceed model maximum|exceeded max context",
-            re.IGNORECASE,
-        ),
-        ContextWindowExceededError,
-    ),
-    (re.compile(r"incorrect api key|invalid api key|api key not valid", re.I), ProviderAuthError),
-    (re.compile(r"credit balance is too low", re.I), ProviderQuotaError),
-    (
-        re.compile(r"model .{0,80}(does not exist|not found|was removed)", re.I),
-        ModelNotFoundError,
-    ),
-)
 
 _CODES_BEFORE_STATUS = (ContextWindowExceededError, ProviderQuotaError, ContentFilterError)
 _HTTP_STATUS = re.compile(r"[45][0-9]{2}")
 # Numbers that stand alone: not the date in a model's name.
 _COUNT = re.compile(r"(?<![\w.-])[0-9][0-9,]{2,14}(?![\w-])")
 _SUM_OVER_LIMIT = re.compile(r"([0-9]+) \+ ([0-9]+) > ([0-9]+)")
+_TOO_LARGE = re.compile(r"request too large.*?limit:? ([\d,]+).*?requested:? ([\d,]+)", re.I | re.S)
+_TRY_AGAIN = re.compile(r"try again in ([0-9.]+(?:ms|s|m|h)(?:[0-9.]+(?:ms|s|m))*)", re.I)
+_REQUEST_IDS = (
+    "x-request-id",
+    "request-id",
+    "x-amzn-requestid",
+    "apim-request-id",
+    "x-ms-request-id",
+    "x-goog-request-id",
+    "cf-ray",
+)
 _MAX_TEXT = 600
 
 
@@ -114,6 +58,12 @@ class _Body:
     codes: tuple[str, ...]
     status: int | None
     raw: object
+    quota_is_spent: bool = False
+    """Whether it names a limit per day, or of nothing at all (Gemini)."""
+    flagged: bool = False
+    """Whether a router refused it for its content."""
+    retry_after: float | None = None
+    request_id: str | None = None
 
 
 def error_from_response(
@@ -129,7 +79,7 @@ def error_from_response(
 
     Args:
         status: the HTTP status.
-        headers: the answer's headers, with lower-case names.
+        headers: the answer's headers.
         body: the answer's body, or its beginning.
         provider: name of the provider.
         model: the model that was asked.
@@ -144,8 +94,17 @@ def error_from_response(
             model=model,
             status_code=status,
         )
+    lowered = {str(name).lower(): value for name, value in headers.items()}
     found = _read(body)
+    if named := lowered.get("x-amzn-errortype"):
+        # The name of an exception, and after a colon an address nobody needs.
+        found = replace(found, codes=(named.partition(":")[0].lower(), *found.codes))
     kind = _kind(status, found)
+    wait = parse_retry_after(lowered)
+    if wait is None:
+        wait = found.retry_after
+    if wait is None and status == 429:
+        wait = reset_after(lowered)
     return _make(
         kind,
         f"{host or provider} answered {status}: {found.text or 'no details'}{_hint(status, kind)}",
@@ -153,8 +112,9 @@ def error_from_response(
         provider=provider,
         model=model,
         status_code=status,
-        retry_after=parse_retry_after(headers),
-        request_id=headers.get("x-request-id") or headers.get("request-id"),
+        retry_after=wait,
+        request_id=next((lowered[name] for name in _REQUEST_IDS if lowered.get(name)), None)
+        or found.request_id,
     )
 
 
@@ -179,6 +139,8 @@ def error_from_body(
         provider=provider,
         model=model,
         status_code=found.status,
+        retry_after=found.retry_after,
+        request_id=found.request_id,
     )
 
 
@@ -194,6 +156,8 @@ def _make(kind: type[ProviderError], message: str, found: _Body, **details: Any)
         return ContextWindowExceededError(
             message, used=used, limit=limit, raw_error=found.raw, **details
         )
+    if kind is ProviderInvalidResponseError:  # only ever for what the model wrote
+        return ProviderInvalidResponseError(message, fault="model", raw_error=found.raw, **details)
     return kind(message, raw_error=found.raw, **details)
 
 
@@ -209,8 +173,10 @@ def _counts(found: _Body) -> tuple[int | None, int | None]:
     return (max(counts), min(counts)) if len(counts) == 2 else (None, None)
 
 
-def _kind(status: int, found: _Body) -> type[ProviderError]:
+def _kind(status: int, found: _Body) -> type[ProviderError]:  # noqa: PLR0911 - a table of rules
     by_words = _by_words(found)
+    if status == 429:
+        return _too_fast(found)
     if status < 500 and by_words is not None and issubclass(by_words, _CODES_BEFORE_STATUS):
         return by_words  # a 5xx is an outage, whatever its body quotes
     if status >= 500 and found.status == 429:
@@ -225,14 +191,34 @@ def _kind(status: int, found: _Body) -> type[ProviderError]:
         return ModelNotFoundError if named else ProviderInvalidRequestError
     if status == 413:
         return ContextWindowExceededError
-    if status in _BY_STATUS:
-        return _BY_STATUS[status]
+    if status == 403 and (found.flagged or by_words is ProviderAuthError):
+        return ContentFilterError if found.flagged else ProviderAuthError
+    if status in BY_STATUS:
+        return BY_STATUS[status]
     return ProviderServerError if status >= 500 else ProviderInvalidRequestError
 
 
+def _too_fast(found: _Body) -> type[ProviderError]:
+    """Tell apart what a 429 may mean; its text may speak of tokens for every one of them."""
+    for code in found.codes:
+        kind = BY_CODE.get(code)
+        if kind is not None and issubclass(kind, (*_CODES_BEFORE_STATUS, ProviderOverloadedError)):
+            return kind
+    if found.quota_is_spent or _by_words(found) is ProviderQuotaError:
+        return ProviderQuotaError
+    large = _TOO_LARGE.search(found.text)
+    if large and _whole(large[2]) > _whole(large[1]):
+        return ContextWindowExceededError  # no wait will make it fit
+    return ProviderRateLimitError
+
+
+def _whole(digits: str) -> int:
+    return int(digits.replace(",", "")[:15] or "0")
+
+
 def _by_words(found: _Body) -> type[ProviderError] | None:
-    kinds = [_BY_CODE[code] for code in found.codes if code in _BY_CODE]
-    for pattern, kind in _BY_TEXT:
+    kinds = [BY_CODE[code] for code in found.codes if code in BY_CODE]
+    for pattern, kind in BY_TEXT:
         if pattern.search(found.text):
             kinds.append(kind)
     # The most telling word wins: `invalid_request_error` stands on almost everything.
@@ -259,14 +245,58 @@ def _describe(value: Any) -> _Body:
     outer = value if isinstance(value, Mapping) else {}
     inner = outer.get("error", value)
     if isinstance(inner, str):
-        return _Body(_printable(inner), _codes(outer), _status(outer), value)
+        # The name of the failure or a sentence about it; FastAPI's and Ollama's is a sentence.
+        text = next((one for one in (outer.get("message"), outer.get("detail")) if one), inner)
+        return _Body(_printable(str(text)), (*_codes(outer), inner.lower()), _status(outer), value)
     if not isinstance(inner, Mapping):
         return _Body(_printable(str(value)), _codes(outer), None, value)
-    told = (inner.get("message"), inner.get("detail"), outer.get("message"), outer.get("errors"))
-    text = next((one for one in told if one), "")
+    keys = ("message", "Message", "detail", "msg", "title")
+    told = [source.get(key) for source in (inner, outer) for key in keys]
+    text = next((one for one in (*told, outer.get("errors")) if one), "")
     nested = inner.get("innererror")
     codes = _codes(inner) + _codes(outer) + (_codes(nested) if isinstance(nested, Mapping) else ())
-    return _Body(_printable(_upstream(inner, text)), codes, _status(inner) or _status(outer), inner)
+    found = _Body(
+        _printable(_upstream(inner, text)),
+        codes,
+        _status(inner) or _status(outer),
+        inner,
+        flagged=_flagged(inner),
+        request_id=next(
+            (one for one in (outer.get("request_id"), inner.get("request_id")) if _is_word(one)),
+            None,
+        ),
+    )
+    return _with_details(found, inner.get("details"))
+
+
+def _with_details(found: _Body, details: Any) -> _Body:
+    """Add what Google's error details say (https://cloud.google.com/apis/design/errors)."""
+    codes, wait, spent = list(found.codes), None, False
+    google = isinstance(details, list)
+    for detail in details if google else ():
+        if not isinstance(detail, Mapping):
+            continue
+        if _is_word(detail.get("reason")):
+            codes.append(detail["reason"].lower())
+        if _is_word(detail.get("retryDelay")):
+            wait = parse_duration(detail["retryDelay"])
+        violations = detail.get("violations")
+        for violation in violations if isinstance(violations, list) else ():
+            spent = spent or "perday" in str(violation).lower().replace("_", "")
+    if google and "limit: 0," in found.text:
+        spent = True  # the plan has none of this model
+    if wait is None and (hint := _TRY_AGAIN.search(found.text)):
+        wait = parse_duration(hint[1])
+    return replace(found, codes=tuple(codes), retry_after=wait, quota_is_spent=spent)
+
+
+def _flagged(inner: Mapping[str, Any]) -> bool:
+    metadata = inner.get("metadata")
+    return isinstance(metadata, Mapping) and "flagged_input" in metadata
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and bool(value)
 
 
 def _upstream(inner: Mapping[str, Any], text: Any) -> str:
@@ -278,8 +308,8 @@ def _upstream(inner: Mapping[str, Any], text: Any) -> str:
 
 
 def _codes(value: Mapping[str, Any]) -> tuple[str, ...]:
-    words = (value.get(key) for key in ("code", "type", "status", "error_type"))
-    return tuple(word.lower() for word in words if isinstance(word, str))
+    words = (value.get(key) for key in ("code", "type", "status", "error_type", "__type"))
+    return tuple(word.rpartition("#")[2].lower() for word in words if isinstance(word, str))
 
 
 def _status(value: Mapping[str, Any]) -> int | None:

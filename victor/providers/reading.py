@@ -15,7 +15,17 @@ from victor.errors import ProviderConnectionError, ProviderInvalidResponseError
 from victor.providers.failures import looks_like_html
 from victor.types import JsonObject, ToolCall, parse_arguments
 
-__all__ = ["count", "cut_off", "mapping", "not_ours", "parse_object", "unique_calls", "word"]
+__all__ = [
+    "bad_call",
+    "count",
+    "cut_off",
+    "empty_answer",
+    "mapping",
+    "not_ours",
+    "parse_object",
+    "unique_calls",
+    "word",
+]
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -63,6 +73,26 @@ def not_ours(what: str, *, provider: str, model: str) -> ProviderInvalidResponse
     """Make the error for a success that is not the protocol's."""
     return ProviderInvalidResponseError(
         f"the answer of {provider} {what}", provider=provider, model=model
+    )
+
+
+def empty_answer(raw_stop: object, *, provider: str, model: str) -> ProviderInvalidResponseError:
+    """Make the error for an answer with neither text nor calls; it is tried once more."""
+    return ProviderInvalidResponseError(
+        f"{provider} answered with neither text nor tool calls (it stopped with {raw_stop!r})",
+        fault="empty",
+        provider=provider,
+        model=model,
+    )
+
+
+def bad_call(what: str, *, provider: str, model: str) -> ProviderInvalidResponseError:
+    """Make the error for a call that the model wrote and its own server refused."""
+    return ProviderInvalidResponseError(
+        f"{provider} could not use a tool call its model wrote: {what}",
+        fault="model",
+        provider=provider,
+        model=model,
     )
 
 

@@ -119,7 +119,8 @@ class Run:
         return wait
 
     def _wait(self, outcome: Outcome, error: Exception) -> float | None:
-        if not outcome.retryable:
+        most = outcome.most_retries
+        if not outcome.retryable or (most is not None and self._attempt > most):
             return None
         guard = self.guard
         wait = guard.retry.wait(self._attempt - 1, outcome.retry_after, guard.random)

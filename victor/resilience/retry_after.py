@@ -1,6 +1,6 @@
 """How long a server asks us to wait, read from the headers of its answer.
 
-Knows the two headers every HTTP server may send, and no vendor's own.
+Knows the headers that say it outright; limits and when they reset are `providers/rate_limits.py`'s.
 """
 
 from __future__ import annotations
@@ -9,14 +9,17 @@ import math
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-__all__ = ["parse_retry_after"]
+__all__ = ["http_date", "parse_retry_after"]
+
+_MILLISECONDS = ("retry-after-ms", "x-ms-retry-after-ms")
 
 
 def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
     """Read how long a server asks us to wait.
 
     Understands `retry-after` as seconds and as an HTTP date
-    (https://www.rfc-editor.org/rfc/rfc9110#field.retry-after), and `retry-after-ms`. A date is
+    (https://www.rfc-editor.org/rfc/rfc9110#field.retry-after), and milliseconds under the names
+    `retry-after-ms` and `x-ms-retry-after-ms`. A date is
     taken relative to the server's own `date` header, because our clock may be wrong.
 
     Args:
@@ -28,10 +31,11 @@ def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -
     """
     values = {str(name).lower(): value for name, value in headers.items()}
     stated = values.get("retry-after")
-    waits = [_seconds(values.get("retry-after-ms"), 0.001), _seconds(stated, 1.0)]
-    moment = _date(stated)
+    waits = [_seconds(values.get(name), 0.001) for name in _MILLISECONDS]
+    waits.append(_seconds(stated, 1.0))
+    moment = http_date(stated)
     if moment is not None:
-        reference = _date(values.get("date")) or now or datetime.now(UTC)
+        reference = http_date(values.get("date")) or now or datetime.now(UTC)
         waits.append((moment - reference).total_seconds())
     return max((max(0.0, wait) for wait in waits if wait is not None), default=None)
 
@@ -44,7 +48,8 @@ def _seconds(value: object, unit: float) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _date(value: object) -> datetime | None:
+def http_date(value: object) -> datetime | None:
+    """Read a date as HTTP headers write it; None where it is none."""
     # email.utils costs milliseconds, and is needed for failures only.
     from email.utils import parsedate_to_datetime
 

@@ -59,6 +59,8 @@ class Outcome:
     """Seconds the server asked us to wait."""
     local: bool = False
     """The fault is this machine's network: names do not resolve, or there is no route."""
+    most_retries: int | None = None
+    """How often it is worth trying again; None leaves it to the policy."""
 
 
 _OK: Final = Outcome(Vote.OK)
@@ -81,7 +83,7 @@ _OURS: Final[tuple[tuple[type[ProviderError], Vote], ...]] = (
     (ProviderQuotaError, Vote.ALIVE),
     (ProviderRateLimitError, Vote.ALIVE),
     (ProviderConnectionError, Vote.FAIL),
-    (ProviderInvalidResponseError, Vote.FAIL),
+    (ProviderInvalidResponseError, Vote.FAIL),  # by its fault
     (ProviderServerError, Vote.FAIL),
     (ProviderTimeoutError, Vote.FAIL),
     (StreamInterruptedError, Vote.FAIL),
@@ -233,9 +235,9 @@ def _meaning(error: BaseException, *, below_ours: bool) -> Outcome | None:
     if isinstance(error, ProviderError):
         for kind, vote in _OURS:
             if isinstance(error, kind):
-                # A 4xx that says the model wrote a broken call: the endpoint is well.
-                refused = kind is ProviderInvalidResponseError and _is_refusal(error.status_code)
-                return Outcome(Vote.ALIVE if refused else vote, error.retryable)
+                if isinstance(error, ProviderInvalidResponseError):
+                    return _by_fault(error)
+                return Outcome(vote, error.retryable)
         return _by_status(error.status_code)
     by_status = _by_status(_status_of(error))
     if by_status is not None:
@@ -243,6 +245,14 @@ def _meaning(error: BaseException, *, below_ours: bool) -> Outcome | None:
     if below_ours and (isinstance(error, UnicodeDecodeError) or _is_json_error(error)):
         return _FAIL  # the provider's answer could not be read
     return _by_class(error)
+
+
+def _by_fault(error: ProviderInvalidResponseError) -> Outcome:
+    # Where the model wrote a broken call, also told by a 4xx, the endpoint is well.
+    by_model = error.fault == "model" or _is_refusal(error.status_code)
+    once = None if error.fault == "form" and not by_model else 1
+    vote = Vote.ALIVE if by_model else Vote.FAIL
+    return Outcome(vote, error.retryable, most_retries=once)
 
 
 def _by_status(status: int | None) -> Outcome | None:
