@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
-__all__ = ["DEFAULT_PROVIDER", "VENDORS", "AuthName", "Place", "Vendor", "WireName"]
+__all__ = ["DEFAULT_PROVIDER", "VENDORS", "AuthName", "EffortName", "Place", "Vendor", "WireName"]
 
 DEFAULT_PROVIDER = "local"
 """The embedded model: what is used when nobody has a key."""
@@ -26,6 +26,11 @@ WireName: TypeAlias = Literal[
     "openai-responses",
 ]
 """The protocols victor speaks; each is a folder in `victor/providers/wires`."""
+
+EffortName: TypeAlias = Literal[
+    "reasoning_effort", "reasoning", "thinking", "enable_thinking", "chat_template_kwargs"
+]
+"""The parameter by which a vendor of OpenAI's chat completions takes the effort of reasoning."""
 
 AuthName: TypeAlias = Literal["bearer", "x-api-key", "x-goog-api-key", "api-key", "aws", "google"]
 """How a request proves who sends it: a header with the key, AWS's signature, or Google's token."""
@@ -51,6 +56,8 @@ class Vendor:
     key_variables: tuple[str, ...] = ()
     """Environment variables that may hold the key, the vendor's own name first."""
     default_model: str | None = None
+    embedding_model: str | None = None
+    """What `embed` uses where no model is named."""
     needs_key: bool = True
     """False for servers on one's own machine."""
     wire: WireName = "openai-chat"
@@ -68,6 +75,16 @@ class Vendor:
     """The parameter that caps the answer, unless the model's own data say otherwise."""
     strict_fields: bool = False
     """Whether unknown fields in messages are refused."""
+    effort: EffortName = "reasoning_effort"
+    """How OpenAI's chat completions are told how much to think (`thinking` is DeepSeek's)."""
+    reasoning_name: Literal["reasoning_content", "reasoning"] = "reasoning_content"
+    """The field of a message in which earlier reasoning is sent back."""
+    mistral: bool = False
+    """Mistral's rules: ids of nine characters, `any`, `random_seed`, no user right after a tool."""
+    alternating: bool = False
+    """Whether turns have to alternate, so that messages of one role in a row are sent as one."""
+    lacks: tuple[str, ...] = ()
+    """Options it refuses, such as `top_k`: left out. `strict` stands for strict output schemas."""
     about: str = ""
     """One line for `victor providers`."""
 

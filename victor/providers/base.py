@@ -7,12 +7,11 @@ nothing about HTTP or any vendor. Re-exports the types and errors that authors n
 
 from __future__ import annotations
 
-import contextvars
 import functools
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from victor.errors import (
     CircuitOpenError,
@@ -34,13 +33,15 @@ from victor.errors import (
     StreamInterruptedError,
     UnsupportedFeatureError,
 )
+from victor.providers.guarding import GUARDED, deadlines_of, guards_itself, is_inside
 from victor.resilience.breaker import CircuitBreaker
-from victor.resilience.pipeline import Deadlines, Observer, Pipeline
+from victor.resilience.pipeline import Pipeline
 from victor.resilience.retry import RetryPolicy
 from victor.types import (
     Capabilities,
     Capability,
     CompletionResponse,
+    Embeddings,
     Message,
     StreamChunk,
     ToolCall,
@@ -56,6 +57,7 @@ __all__ = [
     "CompletionResponse",
     "ContentFilterError",
     "ContextWindowExceededError",
+    "Embeddings",
     "Message",
     "ModelNotFoundError",
     "ProviderAuthError",
@@ -78,10 +80,7 @@ __all__ = [
     "Usage",
 ]
 
-_inside: contextvars.ContextVar[BaseProvider | None] = contextvars.ContextVar(
-    "victor_guarded_provider", default=None
-)
-"""The provider whose guarded code is running: guarded work inside guarded work is one attempt."""
+_T = TypeVar("_T")
 
 
 class BaseProvider(ABC):
@@ -135,9 +134,9 @@ class BaseProvider(ABC):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        for name, guarded in (("chat", _guarded_chat), ("stream", _guarded_stream)):
+        for name, guarded in GUARDED:
             method = getattr(cls, name)
-            if getattr(method, "__isabstractmethod__", False):
+            if getattr(method, "__isabstractmethod__", False) or hasattr(method, "_guards_itself"):
                 continue
             # Its own, or that of a mixin which is no provider; a base provider's is guarded.
             if name in cls.__dict__ or not hasattr(method, "_is_guarded"):
@@ -234,6 +233,27 @@ class BaseProvider(ABC):
             for message in text_or_messages
         )
 
+    @guards_itself
+    async def embed(
+        self,
+        texts: str | Sequence[str],
+        *,
+        model: str | None = None,  # noqa: ARG002 - for overrides
+        **kwargs: Any,  # noqa: ARG002 - for overrides
+    ) -> Embeddings:
+        """Turn texts into vectors. Guarded like `chat` where it is overridden.
+
+        Args:
+            texts: one or more.
+            model: name of a model for embeddings.
+            **kwargs: vendor options, passed through.
+
+        Raises:
+            UnsupportedFeatureError: this provider has no embeddings.
+        """
+        del texts
+        raise UnsupportedFeatureError(f"{self.name} has no embeddings", provider=self.name)
+
     # ------------------------------------------------------------------ the guard
 
     @property
@@ -259,7 +279,7 @@ class BaseProvider(ABC):
                 retry_delay=options.get("retry_delay", 1.0),
                 retry_backoff=options.get("retry_backoff", 2.0),
             ),
-            deadlines=_deadlines(timeout),
+            deadlines=deadlines_of(timeout),
         )
 
     async def _execute_with_circuit_breaker(
@@ -270,7 +290,7 @@ class BaseProvider(ABC):
         Inside `chat` and `stream` the guard already watches, so this only calls `fn`; elsewhere
         (listing models, embeddings) it is the guard, without retries.
         """
-        if _inside.get() is self:
+        if is_inside(self):
             result = fn(*args, **kwargs)
             return await result if inspect.isawaitable(result) else result
 
@@ -280,6 +300,10 @@ class BaseProvider(ABC):
 
         return await self._guard.call_once(once)
 
+    async def _guarded(self, attempt: Callable[[], Awaitable[_T]]) -> _T:
+        """Make one request under the whole guard, for methods that make several."""
+        return await self._guard.call(attempt)
+
     async def __aenter__(self) -> Self:
         return self
 
@@ -288,97 +312,3 @@ class BaseProvider(ABC):
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {getattr(self, 'base_url', None) or 'without base_url'}>"
-
-
-def _deadlines(timeout: float | None) -> Deadlines:
-    return Deadlines(call_s=timeout, first_content_s=timeout, idle_s=timeout)
-
-
-def _call_options(kwargs: dict[str, Any]) -> tuple[Deadlines | None, Observer | None]:
-    timeout = kwargs.pop("timeout", None)
-    return (None if timeout is None else _deadlines(timeout)), kwargs.pop("on_event", None)
-
-
-def _guarded_chat(
-    chat: Callable[..., Awaitable[CompletionResponse]],
-) -> Callable[..., Awaitable[CompletionResponse]]:
-    @functools.wraps(chat)
-    async def guarded(self: BaseProvider, *args: Any, **kwargs: Any) -> CompletionResponse:
-        deadlines, on_event = _call_options(kwargs)
-        if _inside.get() is self:
-            return await chat(self, *args, **kwargs)
-        token = _inside.set(self)
-        try:
-            return await self._guard.call(
-                lambda: chat(self, *args, **kwargs), deadlines=deadlines, on_event=on_event
-            )
-        finally:
-            _inside.reset(token)
-
-    guarded._is_guarded = True  # type: ignore[attr-defined] # read by __init_subclass__
-    return guarded
-
-
-def _guarded_stream(
-    stream: Callable[..., AsyncIterator[StreamChunk]],
-) -> Callable[..., AsyncIterator[StreamChunk]]:
-    @functools.wraps(stream)
-    def guarded(self: BaseProvider, *args: Any, **kwargs: Any) -> AsyncIterator[StreamChunk]:
-        deadlines, on_event = _call_options(kwargs)
-        if _inside.get() is self:
-            return stream(self, *args, **kwargs)
-
-        def attempt() -> AsyncIterator[StreamChunk]:
-            if self._never_nests:
-                return stream(self, *args, **kwargs)
-            return _marked(self, lambda: stream(self, *args, **kwargs))
-
-        return self._guard.stream(
-            attempt,
-            has_content=_has_content,
-            is_final=_is_final,
-            text_of=_text_of,
-            deadlines=deadlines,
-            on_event=on_event,
-        )
-
-    guarded._is_guarded = True  # type: ignore[attr-defined] # read by __init_subclass__
-    return guarded
-
-
-async def _marked(provider: BaseProvider, start: Callable[[], Any]) -> AsyncIterator[StreamChunk]:
-    """Mark the provider as guarded while its own code runs, and not while its consumer's does."""
-    token = _inside.set(provider)
-    try:
-        chunks = start()
-        if inspect.isawaitable(chunks):  # `async def stream(...)` that returns an iterator
-            chunks = await chunks
-    finally:
-        _inside.reset(token)
-    advance = aiter(chunks).__anext__
-    try:
-        while True:
-            token = _inside.set(provider)
-            try:
-                chunk = await advance()
-            except StopAsyncIteration:
-                return
-            finally:
-                _inside.reset(token)
-            yield chunk
-    finally:
-        close = getattr(chunks, "aclose", None)
-        if close is not None:
-            await close()
-
-
-def _has_content(chunk: StreamChunk) -> bool:
-    return bool(chunk.content or chunk.reasoning or chunk.tool_call_delta)
-
-
-def _is_final(chunk: StreamChunk) -> bool:
-    return chunk.is_final or chunk.stop_reason is not None
-
-
-def _text_of(chunk: StreamChunk) -> str:
-    return chunk.content

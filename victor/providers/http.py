@@ -10,7 +10,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import httpx
@@ -25,11 +27,13 @@ from victor.errors import (
     UnsupportedFeatureError,
 )
 from victor.providers.base import BaseProvider
+from victor.providers.continuing import Parts
 from victor.providers.endpoint import Endpoint, base_url_for, checked_key, joined, signer_for
 from victor.providers.failures import error_from_response, looks_like_html
-from victor.providers.protocols import wire_for
+from victor.providers.guarding import guards_itself
+from victor.providers.protocols import embedding_wire_for, wire_for
 from victor.providers.reader import StreamReader
-from victor.providers.request import ChatRequest, HTTPCall
+from victor.providers.request import PAUSED, ChatRequest, EmbeddingWire, HTTPCall
 from victor.providers.sse import SSEError
 from victor.providers.transport import Transport
 from victor.tool_calling.adapter import ToolCallingAdapter
@@ -38,9 +42,11 @@ from victor.types import (
     Capabilities,
     Capability,
     CompletionResponse,
+    Embeddings,
     Message,
     StreamChunk,
     ToolDefinition,
+    Usage,
 )
 
 __all__ = ["HTTPProvider"]
@@ -127,9 +133,22 @@ class HTTPProvider(BaseProvider):
         request = ChatRequest(
             messages, model, temperature, max_tokens, tools, options=kwargs, model_data=known
         )
-        call, adapter = self._encoded(request)
-        response = self._wire.decode(await self._fetch(call, model), model=model)
+        request, adapter = self._prepared(request)
+        response = self._wire.decode(await self._fetch(self._encoded(request), model), model=model)
+        if response.stop_reason == PAUSED:
+            response = await self._whole(request, response)
         return response if adapter is None else adapter.parse_tool_calls(response)
+
+    async def _whole(
+        self, request: ChatRequest, response: CompletionResponse
+    ) -> CompletionResponse:
+        parts = Parts(request)
+        while response.stop_reason == PAUSED and not parts.full:
+            call = self._encoded(parts.next_request(response.to_message(), response.usage))
+            response = self._wire.decode(
+                await self._fetch(call, request.model), model=request.model
+            )
+        return parts.whole(response)
 
     def stream(
         self,
@@ -152,9 +171,48 @@ class HTTPProvider(BaseProvider):
             options=kwargs,
             model_data=known,
         )
-        call, adapter = self._encoded(request)
-        chunks = self._events(call, model)
+        request, adapter = self._prepared(request)
+        chunks = self._events(self._encoded(request), request)
         return chunks if adapter is None else _closing(chunks, adapter.parse_stream(chunks))
+
+    @guards_itself
+    async def embed(
+        self, texts: str | Sequence[str], *, model: str | None = None, **kwargs: Any
+    ) -> Embeddings:
+        """Turn texts into vectors, in as many requests as the API needs; each is retried alone.
+
+        Args:
+            texts: one or more; none gives no vectors and asks nobody.
+            model: by default the vendor's own for embeddings.
+            **kwargs: `dimensions` where the model takes it; the rest passes through.
+
+        Raises:
+            UnsupportedFeatureError: the vendor has no embeddings, or no default model for them.
+            ProviderError: the call failed; its type says how.
+        """
+        wire = embedding_wire_for(self.vendor)
+        if wire is None:
+            raise UnsupportedFeatureError(f"{self.name} has no embeddings", provider=self.name)
+        chosen = model or self.vendor.embedding_model
+        if chosen is None:
+            raise UnsupportedFeatureError(
+                f"{self.name} has no default model for embeddings: pass model", provider=self.name
+            )
+        given = [texts] if isinstance(texts, str) else list(texts)
+        vectors: list[list[float]] = []
+        usage: Usage | None = None
+        for start in range(0, len(given), wire.most_texts):
+            part = given[start : start + wire.most_texts]
+            call = wire.encode(part, model=chosen, options=kwargs)
+            found = await self._guarded(partial(self._embedded, wire, call, chosen, len(part)))
+            vectors += found.vectors
+            usage = found.usage if usage is None or found.usage is None else usage + found.usage
+        return Embeddings(vectors=vectors, model=chosen, usage=usage)
+
+    async def _embedded(
+        self, wire: EmbeddingWire, call: HTTPCall, model: str, expected: int
+    ) -> Embeddings:
+        return wire.decode(await self._fetch(call, model), model=model, expected=expected)
 
     async def list_models(self) -> list[str]:
         """Ask the endpoint which models it serves; also the cheapest proof that a key works.
@@ -196,15 +254,21 @@ class HTTPProvider(BaseProvider):
 
     # ------------------------------------------------------------------ one attempt
 
-    def _encoded(self, request: ChatRequest) -> tuple[HTTPCall, ToolCallingAdapter | None]:
-        """Encode a request; return also the adapter that has to read the answer, if any."""
+    def _prepared(self, request: ChatRequest) -> tuple[ChatRequest, ToolCallingAdapter | None]:
+        """Let the adapter rewrite a request; return it if it has to read the answer, too."""
         adapter = self._adapter
         if adapter is None or not request.tools:
-            return self._wire.encode(request), None
+            return request, None
         step = adapter.prepare(request.messages, request.tools)
         options = {**request.options, **step.options}
         request = replace(request, messages=step.messages, tools=None, options=options)
-        return self._wire.encode(request), adapter if step.offers_tools else None
+        return request, adapter if step.offers_tools else None
+
+    def _encoded(self, request: ChatRequest) -> HTTPCall:
+        call = self._wire.encode(request)
+        for note in call.notes:
+            _log.info("%s: %s", self.name, note)
+        return call
 
     def _known(self, model: str) -> ModelData:
         found = self._models.get(model)
@@ -248,7 +312,10 @@ class HTTPProvider(BaseProvider):
             await self._send("POST", call.path, call.body, headers, model), model
         )
 
-    async def _events(self, call: HTTPCall, model: str) -> AsyncGenerator[StreamChunk, None]:
+    async def _events(
+        self, call: HTTPCall, request: ChatRequest, parts: Parts | None = None
+    ) -> AsyncGenerator[StreamChunk, None]:
+        model = request.model
         headers = {
             "content-type": "application/json",
             "accept": self._wire.stream_type,
@@ -267,7 +334,9 @@ class HTTPProvider(BaseProvider):
                 yield chunk
             if looks_like_html(reader.head):
                 raise self._not_the_api(reader.head, model)
-            yield reader.final()
+            final = reader.final()
+            if final.stop_reason != PAUSED:
+                yield parts.last(final) if parts else final
             await self._transport.drain(blocks)
         except SSEError as error:
             raise ProviderInvalidResponseError(
@@ -278,6 +347,23 @@ class HTTPProvider(BaseProvider):
         finally:
             await blocks.aclose()
             await self._transport.release(response)
+        if final.stop_reason == PAUSED:
+            async with aclosing(self._rest(final, request, parts or Parts(request))) as rest:
+                async for chunk in rest:
+                    yield chunk
+
+    async def _rest(
+        self, paused: StreamChunk, request: ChatRequest, parts: Parts
+    ) -> AsyncGenerator[StreamChunk, None]:
+        """Let a paused answer go on."""
+        if parts.full:
+            yield parts.last(paused)
+            return
+        message = Message(role="assistant", provider_state=paused.provider_state)
+        call = self._encoded(parts.next_request(message, paused.usage))
+        async with aclosing(self._events(call, request, parts)) as chunks:
+            async for chunk in chunks:
+                yield chunk
 
     def _not_the_api(self, body: bytes, model: str | None) -> ProviderInvalidResponseError:
         what = "a web page" if looks_like_html(body) else "something else"

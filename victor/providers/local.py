@@ -15,9 +15,10 @@ from victor.config.catalog import Vendor
 from victor.errors import ConfigError, ProviderConnectionError
 from victor.local.process import LocalServer
 from victor.local.weights import find_weights
+from victor.providers.continuing import Parts
 from victor.providers.endpoint import Endpoint, KeySigner
 from victor.providers.http import HTTPProvider
-from victor.providers.request import HTTPCall
+from victor.providers.request import ChatRequest, HTTPCall
 from victor.tool_calling.constrained import ConstrainedAdapter
 from victor.types import Capabilities, Capability, StreamChunk
 
@@ -96,12 +97,14 @@ class LocalProvider(HTTPProvider):
         async with self._server.use(), self._death_named():
             return await super()._fetch(call, model)
 
-    async def _events(self, call: HTTPCall, model: str) -> AsyncGenerator[StreamChunk, None]:
+    async def _events(
+        self, call: HTTPCall, request: ChatRequest, parts: Parts | None = None
+    ) -> AsyncGenerator[StreamChunk, None]:
         # Left from right to left: the connection is closed before the child is let go.
         async with (
             self._server.use(),
             self._death_named(),
-            aclosing(super()._events(call, model)) as chunks,
+            aclosing(super()._events(call, request, parts)) as chunks,
         ):
             async for chunk in chunks:
                 yield chunk
