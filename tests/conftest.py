@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,10 +8,17 @@ from hypothesis import settings
 
 from victor.errors import WeightsMissingError
 from victor.local.weights import find_weights
+from victor.resilience.circuits import shared_circuits
 
 # A busy machine is no bug.
 settings.register_profile("victor", deadline=None)
 settings.load_profile("victor")
+
+
+@pytest.fixture(autouse=True)
+def _no_circuit_outlives_its_test() -> Iterator[None]:
+    yield
+    shared_circuits().clear()
 
 
 @pytest.fixture(scope="session")

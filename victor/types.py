@@ -281,6 +281,7 @@ class CompletionResponse(_Value):
     raw_response: Any = None
     """The decoded body, as the vendor sent it."""
     attempts: tuple[Attempt, ...] = ()
+    """Every try it took, the last one included."""
 
     @field_validator("content", mode="before")
     @classmethod
@@ -326,6 +327,8 @@ class StreamChunk:
     """The model that answered; only on the final chunk."""
     tool_call_delta: str = ""
     """Raw text of a tool call under way, as a sign of life; the final chunk has the call itself."""
+    attempts: tuple[Attempt, ...] = ()
+    """Every try it took, the last one included; only on the final chunk."""
 
     def __post_init__(self) -> None:
         # Authors may pass dicts; validation returns what is a value already as it is.

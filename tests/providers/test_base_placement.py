@@ -291,7 +291,7 @@ async def test_an_observer_is_told_what_happens_to_this_call(how: str) -> None:
     send = ask_chat if how == "chat" else ask_stream
     await send(provider, on_event=lambda event: told.append(type(event).__name__))
     await send(provider)
-    assert told == ["AttemptFailed", "RetryScheduled"]
+    assert told == ["AttemptStarted", "AttemptFailed", "RetryScheduled", "AttemptStarted"]
 
 
 # ---------------------------------------------------------------------------- one's own requests

@@ -21,6 +21,7 @@ from victor.errors import (
     ProviderTimeoutError,
 )
 from victor.resilience.breaker import BreakerEvent, BreakerOpened, BreakerPolicy, CircuitBreaker
+from victor.resilience.events import AttemptStarted
 from victor.resilience.pipeline import (
     AttemptFailed,
     Deadlines,
@@ -318,8 +319,10 @@ def test_observers_are_told_in_order_and_once() -> None:
         with pytest.raises(ConnectionError):
             await pipeline.call(fail, on_event=this_call.append)
         assert this_call == [
+            AttemptStarted(1),
             AttemptFailed(error, 1, 2.0),
             RetryScheduled(error, 1.0, 1),
+            AttemptStarted(2),
             BreakerOpened("api", 6.0, error),
             AttemptFailed(error, 2, 2.0),
         ]

@@ -64,7 +64,12 @@ TYPED: list[tuple[ProviderError, Outcome]] = [
     (errors.ProviderTLSError("x"), NEUTRAL),
     (errors.ProviderTimeoutError("x"), FAIL),
     (errors.ProviderServerError("x"), FAIL),
-    (errors.ProviderOverloadedError("x"), FAIL),
+    (errors.ProviderOverloadedError("x"), Outcome(Vote.FAIL, True, of_part=True)),
+    (
+        errors.ProviderOverloadedError("x", status_code=529),
+        Outcome(Vote.FAIL, True, of_part=True),
+    ),
+    (errors.ProviderOverloadedError("x", status_code=503), FAIL),
     (errors.ProviderInvalidRequestError("x"), ALIVE),
     (errors.ContextWindowExceededError("x"), ALIVE),
     (errors.ModelNotFoundError("x"), ALIVE),

@@ -35,6 +35,7 @@ from victor.errors import (
 )
 from victor.providers.guarding import GUARDED, deadlines_of, guards_itself, is_inside
 from victor.resilience.breaker import CircuitBreaker
+from victor.resilience.circuits import Circuits, SharedCircuits, shared_circuits
 from victor.resilience.pipeline import Pipeline
 from victor.resilience.retry import RetryPolicy
 from victor.types import (
@@ -113,6 +114,7 @@ class BaseProvider(ABC):
     default_temperature: float | None = None
     """What an `Agent` passes where none is given; None leaves it to `chat` and `stream`."""
 
+    _shares_circuits = False
     _never_nests = False
     """Set by providers of ours whose `stream` calls no guarded method of its own; saves a layer."""
 
@@ -258,29 +260,40 @@ class BaseProvider(ABC):
 
     @property
     def breaker(self) -> CircuitBreaker | None:
-        """The provider's circuit breaker; None with `use_circuit_breaker=False`."""
+        """The circuit breaker of the endpoint; None with `use_circuit_breaker=False`.
+
+        Providers that `create_provider` made share it with all others of the same name and address
+        in this process; one that was made directly has its own.
+        """
         return self._guard.breaker
 
     @functools.cached_property
     def _guard(self) -> Pipeline:
         # Made on first use, when an author's __init__ is over. The defaults stand in where it never
         # called ours.
-        timeout = getattr(self, "timeout", 60)
         options = getattr(self, "options", {})
-        where = f"{self.name} at {self.base_url}" if getattr(self, "base_url", None) else self.name
+        where = self._where
+        circuits: Circuits | None = None
+        if getattr(self, "use_circuit_breaker", True):
+            known = shared_circuits() if self._shares_circuits else SharedCircuits()
+            circuits = known.of(where, owner=self.name)
         return Pipeline(
             where,
             owner=self.name,
-            breaker=CircuitBreaker(where, owner=self.name)
-            if getattr(self, "use_circuit_breaker", True)
-            else None,
+            breaker=circuits,
             retry=RetryPolicy(
                 max_retries=getattr(self, "max_retries", 3),
                 retry_delay=options.get("retry_delay", 1.0),
                 retry_backoff=options.get("retry_backoff", 2.0),
             ),
-            deadlines=deadlines_of(timeout),
+            deadlines=deadlines_of(getattr(self, "timeout", 60)),
         )
+
+    @property
+    def _where(self) -> str:
+        """The endpoint; made by `create_provider`, all who name the same share its circuits."""
+        address = getattr(self, "base_url", None)
+        return f"{self.name} at {str(address).rstrip('/')}" if address else self.name
 
     async def _execute_with_circuit_breaker(
         self, fn: Callable[..., Any], *args: Any, **kwargs: Any

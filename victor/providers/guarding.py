@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from victor.resilience.pipeline import Deadlines, Observer, Pipeline
-from victor.types import StreamChunk
+from victor.types import Attempt, CompletionResponse, StreamChunk
 
 __all__ = ["GUARDED", "deadlines_of", "guards_itself", "is_inside"]
 
@@ -64,12 +64,21 @@ def _guarded_call(
         if _inside.get() is self:
             return await method(self, *args, **kwargs)
         token = _inside.set(self)
+        records: list[Attempt] = []
         try:
-            return await self._guard.call(
-                lambda: method(self, *args, **kwargs), deadlines=deadlines, on_event=on_event
+            value = await self._guard.call(
+                lambda: method(self, *args, **kwargs),
+                part=kwargs.get("model"),
+                records=records,
+                deadlines=deadlines,
+                on_event=on_event,
             )
         finally:
             _inside.reset(token)
+        if isinstance(value, CompletionResponse):
+            # A copy: an author may return the same object twice.
+            return value.model_copy(update={"attempts": tuple(records)})
+        return value
 
     guarded._is_guarded = True  # type: ignore[attr-defined] # read by __init_subclass__
     return guarded
@@ -94,6 +103,8 @@ def _guarded_stream(
             has_content=_has_content,
             is_final=_is_final,
             text_of=_text_of,
+            finish=_finish,
+            part=kwargs.get("model"),
             deadlines=deadlines,
             on_event=on_event,
         )
@@ -142,6 +153,11 @@ def _has_content(chunk: StreamChunk) -> bool:
 
 def _is_final(chunk: StreamChunk) -> bool:
     return chunk.is_final or chunk.stop_reason is not None
+
+
+def _finish(chunk: StreamChunk, attempts: tuple[Attempt, ...]) -> None:
+    if chunk.is_final:
+        chunk.attempts = attempts
 
 
 def _text_of(chunk: StreamChunk) -> str:

@@ -85,6 +85,10 @@ class LocalProvider(HTTPProvider):
         await self._server.stop()
 
     @property
+    def _where(self) -> str:
+        return f"local {self._weights.stem}"
+
+    @property
     def server(self) -> LocalServer:
         """The child process and its life."""
         return self._server

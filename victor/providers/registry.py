@@ -85,7 +85,12 @@ def create_provider(name: str, **options: Any) -> BaseProvider:
         WeightsMissingError: the embedded model has not been downloaded.
     """
     settings = load_settings()
-    options = _with_settings(name, options, settings)
+    provider = _made(name, _with_settings(name, options, settings), settings)
+    provider._shares_circuits = True
+    return provider
+
+
+def _made(name: str, options: dict[str, Any], settings: Settings) -> BaseProvider:
     registered = _registered().get(name)
     if registered is not None:
         return registered(**options)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from victor.errors import (
     CircuitOpenError,
@@ -16,10 +16,11 @@ from victor.errors import (
     ProviderTimeoutError,
     StreamInterruptedError,
 )
-from victor.resilience.breaker import CircuitBreaker, Permit
+from victor.resilience.circuits import Circuits, Leave
 from victor.resilience.deadlines import Deadlines, Watchdog
 from victor.resilience.events import (
     AttemptFailed,
+    AttemptStarted,
     BreakerEvent,
     GuardEvent,
     RetryScheduled,
@@ -27,6 +28,7 @@ from victor.resilience.events import (
 )
 from victor.resilience.retry import RetryBudget, RetryPolicy
 from victor.resilience.votes import Outcome, Vote, judge
+from victor.types import Attempt
 
 __all__ = ["Guard", "Observer", "Run", "StreamAttempt"]
 
@@ -43,7 +45,7 @@ class Guard:
 
     name: str
     owner: str
-    breaker: CircuitBreaker | None
+    circuits: Circuits | None
     retry: RetryPolicy
     budget: RetryBudget | None
     clock: Callable[[], float]
@@ -57,15 +59,23 @@ class Guard:
 class Run:
     """The attempts of one call."""
 
-    __slots__ = ("_attempt", "_last", "_observe", "_permit", "_since", "guard")
+    __slots__ = ("_attempt", "_last", "_leave", "_observe", "_part", "_records", "_since", "guard")
 
-    def __init__(self, guard: Guard, observe: Observer | None) -> None:
+    def __init__(
+        self,
+        guard: Guard,
+        observe: Observer | None,
+        part: str | None = None,
+        records: list[Attempt] | None = None,
+    ) -> None:
         self.guard = guard
+        self._records = records
         self._observe = observe
+        self._part = part
         self._attempt = 0
         self._since = 0.0
         self._last: BaseException | None = None
-        self._permit: Permit | None = None
+        self._leave: Leave | None = None
 
     def start(self) -> None:
         """Begin an attempt, if the breaker lets it."""
@@ -73,12 +83,14 @@ class Run:
             raise self._last
         self._attempt += 1
         self._since = self.guard.clock()
+        if self._observe is not None:
+            self._observe(AttemptStarted(self._attempt))
 
     def _admitted(self) -> bool:
-        breaker = self.guard.breaker
-        if breaker is not None:
+        circuits = self.guard.circuits
+        if circuits is not None:
             try:
-                self._permit = breaker.admit(self._observe)
+                self._leave = circuits.admit(self._part, self._observe)
             except CircuitOpenError:
                 # Opened while we waited: what this call failed of tells the caller more.
                 if self._last is not None:
@@ -88,19 +100,20 @@ class Run:
 
     def progress(self) -> None:
         """Say that the attempt delivers."""
-        if self._permit is not None and self.guard.breaker is not None:
-            self.guard.breaker.probe_progress(self._permit)
+        if self._leave is not None and self.guard.circuits is not None:
+            self.guard.circuits.probe_progress(self._leave)
 
     def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Give the attempt's vote."""
-        if self._permit is not None and self.guard.breaker is not None:
-            self.guard.breaker.settle(self._permit, outcome, error)
+        if self._leave is not None and self.guard.circuits is not None:
+            self.guard.circuits.settle(self._leave, outcome, error)
 
     def succeeded(self) -> None:
         self.settle(_OK)
         if self.guard.budget is not None:
             self.guard.budget.earn(retried=self._attempt > 1)
         self._last = None
+        self._record(None)
 
     def failed(self, error: BaseException, *, last: bool = False) -> float | None:
         """Vote, and return the wait before the next attempt; None if there is none."""
@@ -108,8 +121,8 @@ class Run:
         self.settle(outcome, error)
         if not isinstance(error, Exception):
             return None
+        seconds = self._record(error)
         if self._observe is not None:
-            seconds = self.guard.clock() - self._since
             self._observe(AttemptFailed(error, self._attempt, seconds))
         wait = None if last else self._wait(outcome, error)
         if wait is not None:
@@ -118,13 +131,34 @@ class Run:
                 self._observe(RetryScheduled(error, wait, self._attempt))
         return wait
 
+    def _record(self, error: Exception | None) -> float:
+        seconds = self.guard.clock() - self._since
+        if self._records is not None:
+            told = None if error is None else one_line(error)
+            self._records.append(Attempt(self.guard.owner, self._part, seconds, told))
+            if isinstance(error, ProviderError):
+                error.attempts = tuple(self._records)
+        return seconds
+
+    @property
+    def failures(self) -> tuple[Attempt, ...]:
+        """The attempts that are over."""
+        return tuple(self._records or ())
+
+    def so_far(self) -> tuple[Attempt, ...]:
+        """Return the attempts up to now, the one under way as a success."""
+        seconds = self.guard.clock() - self._since
+        return (*self.failures, Attempt(self.guard.owner, self._part, seconds))
+
     def _wait(self, outcome: Outcome, error: Exception) -> float | None:
         most = outcome.most_retries
         if not outcome.retryable or (most is not None and self._attempt > most):
             return None
         guard = self.guard
         wait = guard.retry.wait(self._attempt - 1, outcome.retry_after, guard.random)
-        if wait is None or (guard.breaker is not None and guard.breaker.wait_s() > wait):
+        if wait is None or (
+            guard.circuits is not None and guard.circuits.wait_s(self._part) > wait
+        ):
             return None
         timed_out = isinstance(error, TimeoutError | ProviderTimeoutError)
         if guard.budget is not None and not guard.budget.spend(timed_out=timed_out):
@@ -133,13 +167,20 @@ class Run:
 
 
 class StreamAttempt:
-    """One attempt of a stream: what has come so far."""
+    """One attempt of a stream, begun if the breaker lets it: what has come so far."""
 
-    __slots__ = ("_limits", "_run", "begun", "complete", "dog", "final", "parts")
+    __slots__ = ("_finish", "_run", "begun", "complete", "dog", "final", "limits", "parts")
 
-    def __init__(self, run: Run, limits: Deadlines) -> None:
+    def __init__(
+        self,
+        run: Run,
+        limits: Deadlines,
+        finish: Callable[[Any, tuple[Attempt, ...]], None] | None,
+    ) -> None:
+        run.start()
         self._run = run
-        self._limits = limits
+        self._finish = finish
+        self.limits = limits
         self.dog = Watchdog(limits.first_content_s, limits.total_s)
         self.parts: list[str] = []
         self.begun = False
@@ -151,6 +192,12 @@ class StreamAttempt:
     def begin(self) -> None:
         self.begun = True
         self._run.progress()
+
+    def finish(self, item: object) -> None:
+        """Take the final item."""
+        self.final = True
+        if self._finish is not None:
+            self._finish(item, self._run.so_far())
 
     def end(self) -> None:
         if not self.final:
@@ -185,7 +232,7 @@ class StreamAttempt:
         return wait
 
     def _timeout(self) -> ProviderTimeoutError:
-        limits, timed_out = self._limits, self._run.guard.timed_out
+        limits, timed_out = self.limits, self._run.guard.timed_out
         if self.dog.total_is_up:
             return timed_out("the stream was not complete after", limits.total_s)
         if self.begun:
@@ -194,7 +241,7 @@ class StreamAttempt:
 
     def _interrupted(self, error: Exception) -> StreamInterruptedError:
         partial = "".join(self.parts)
-        return StreamInterruptedError(
+        interrupted = StreamInterruptedError(
             f"{self._run.guard.name}: the stream broke after {len(partial)} characters: "
             f"{one_line(error)}",
             partial,
@@ -202,3 +249,5 @@ class StreamAttempt:
             model=error.model if isinstance(error, ProviderError) else None,
             raw_error=error,
         )
+        interrupted.attempts = self._run.failures
+        return interrupted

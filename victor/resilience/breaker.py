@@ -22,6 +22,7 @@ from threading import Lock
 from typing import Literal, NoReturn, TypeAlias
 
 from victor.errors import CircuitOpenError
+from victor.resilience.breaker_policy import BreakerPolicy
 from victor.resilience.events import (
     BreakerClosed,
     BreakerEvent,
@@ -51,39 +52,7 @@ _Listener: TypeAlias = Callable[[BreakerEvent], None]
 _Mode: TypeAlias = Literal["auto", "forced-open", "disabled"]
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerPolicy:
-    """When a circuit opens, and for how long. Times are seconds.
-
-    Raises:
-        ValueError: a number is not above 0.
-    """
-
-    consecutive_failures: int = 5
-    """Opens after so many failures in a row …"""
-    failure_rate: float = 0.5
-    """… or when this share of the calls within the window failed …"""
-    minimum_calls: int = 20
-    """… of at least so many."""
-    window_s: float = 60.0
-    """Length of the window."""
-    base_open_s: float = 1.0
-    """How long it stays open the first time; doubles every time a trial call fails."""
-    max_open_s: float = 300.0
-    """The longest it stays open by its own choice."""
-    max_retry_after_s: float = 900.0
-    """The longest it stays open because the server said so."""
-    probe_lease_s: float = 30.0
-    """A trial call that takes longer no longer keeps others from trying."""
-    local_open_s: float = 5.0
-    """The longest it stays open when it is this machine that is offline."""
-
-    def __post_init__(self) -> None:
-        for name in self.__slots__:
-            if not getattr(self, name) > 0:
-                raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
+_POLICY = BreakerPolicy()
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +104,7 @@ class CircuitBreaker:
     def __init__(
         self,
         name: str,
-        policy: BreakerPolicy = BreakerPolicy(),
+        policy: BreakerPolicy = _POLICY,
         *,
         owner: str | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -194,6 +163,17 @@ class CircuitBreaker:
         if state == "open":
             self._tell(BreakerHalfOpened(self.name), observe)
         return permit
+
+    def late_permit(self, observe: _Listener | None = None) -> Permit:
+        """Return a permit for an attempt that was made without asking; it is only to be settled."""
+        with self._lock:
+            return Permit(self._epoch, 0.0, observe)
+
+    def like(self, name: str) -> CircuitBreaker:
+        """Make a breaker of another name with the same policy, owner, clock and randomness."""
+        return CircuitBreaker(
+            name, self.policy, owner=self._owner, clock=self._clock, random=self._random
+        )
 
     def settle(self, permit: Permit, outcome: Outcome, error: BaseException | None = None) -> None:
         """Record what became of an attempt. Later calls for the same permit have no effect.

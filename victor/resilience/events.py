@@ -10,11 +10,14 @@ from typing import TypeAlias
 
 __all__ = [
     "AttemptFailed",
+    "AttemptStarted",
     "BreakerClosed",
     "BreakerEvent",
     "BreakerHalfOpened",
     "BreakerOpened",
+    "FailedOver",
     "GuardEvent",
+    "KeySwitched",
     "RetryScheduled",
     "one_line",
 ]
@@ -23,6 +26,36 @@ __all__ = [
 @dataclass(frozen=True, slots=True)
 class GuardEvent:
     """Something that happened within one guarded call."""
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted(GuardEvent):
+    """A try begins."""
+
+    attempt: int
+    """From 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySwitched(GuardEvent):
+    """A key was refused, and the same request goes out with another."""
+
+    old: str
+    """A fingerprint, never the key; so is the other."""
+    new: str
+    error: Exception
+
+
+@dataclass(frozen=True, slots=True)
+class FailedOver(GuardEvent):
+    """The next one of several is asked."""
+
+    old: str
+    """Provider and model, as `provider/model`."""
+    new: str
+    error: Exception
+    notes: tuple[str, ...] = ()
+    """What of the conversation the new one does not get as it was."""
 
 
 @dataclass(frozen=True, slots=True)

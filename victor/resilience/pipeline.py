@@ -11,11 +11,13 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from functools import partial
 from random import random as _random
 from typing import TypeVar
 
 from victor.resilience.attempts import Guard, Observer, Run, StreamAttempt
 from victor.resilience.breaker import CircuitBreaker
+from victor.resilience.circuits import Circuits
 from victor.resilience.deadlines import Deadlines, Watchdog
 from victor.resilience.events import (
     AttemptFailed,
@@ -25,6 +27,7 @@ from victor.resilience.events import (
 )
 from victor.resilience.retry import RetryBudget, RetryPolicy
 from victor.resilience.votes import judge, judge_response
+from victor.types import Attempt
 
 __all__ = [
     "AttemptFailed",
@@ -50,7 +53,7 @@ class Pipeline:
     Args:
         name: the endpoint, for messages; never holds a key.
         owner: whose endpoint it is, for the errors; by default the name.
-        breaker: None leaves the breaker out.
+        breaker: or the circuits of the endpoint; None leaves the breaker out.
         retry: how often and when to try again.
         deadlines: limits of one attempt.
         budget: limits the retries of many calls together; None is no limit.
@@ -66,7 +69,7 @@ class Pipeline:
         name: str,
         *,
         owner: str | None = None,
-        breaker: CircuitBreaker | None,
+        breaker: CircuitBreaker | Circuits | None,
         retry: RetryPolicy,
         deadlines: Deadlines,
         budget: RetryBudget | None = None,
@@ -76,16 +79,23 @@ class Pipeline:
         on_event: Observer | None = None,
     ) -> None:
         self.name = name
-        self.breaker = breaker
+        self.circuits = Circuits(breaker) if isinstance(breaker, CircuitBreaker) else breaker
         self.deadlines = deadlines
-        self._guard = Guard(name, owner or name, breaker, retry, budget, clock, random)
+        self._guard = Guard(name, owner or name, self.circuits, retry, budget, clock, random)
         self._sleep = sleep
         self._on_event = on_event
+
+    @property
+    def breaker(self) -> CircuitBreaker | None:
+        """The breaker of the whole endpoint."""
+        return None if self.circuits is None else self.circuits.endpoint
 
     async def call(
         self,
         attempt: Callable[[], Awaitable[T]],
         *,
+        part: str | None = None,
+        records: list[Attempt] | None = None,
         deadlines: Deadlines | None = None,
         on_event: Observer | None = None,
     ) -> T:
@@ -93,6 +103,8 @@ class Pipeline:
 
         Args:
             attempt: starts one attempt.
+            part: what of the endpoint it is for, which may fail alone.
+            records: gets every attempt that is over.
             deadlines: limits for this call instead of the pipeline's.
             on_event: a second observer, for this call only.
 
@@ -102,7 +114,7 @@ class Pipeline:
             BaseException: what the last attempt raised, unchanged.
         """
         limit_s = (deadlines or self.deadlines).call_s
-        run = Run(self._guard, self._observer(on_event))
+        run = Run(self._guard, self._observer(on_event), part, records)
         while True:
             run.start()
             try:
@@ -123,6 +135,8 @@ class Pipeline:
         has_content: Callable[[T], bool],
         is_final: Callable[[T], bool],
         text_of: Callable[[T], str],
+        finish: Callable[[T, tuple[Attempt, ...]], None] | None = None,
+        part: str | None = None,
         deadlines: Deadlines | None = None,
         on_event: Observer | None = None,
     ) -> AsyncGenerator[T, None]:
@@ -136,6 +150,8 @@ class Pipeline:
             has_content: whether an item is useful to the consumer; others are heartbeats.
             is_final: whether an item says that the stream is complete.
             text_of: the text of an item that has content; `""` for none.
+            finish: is given the final item and all attempts, before the item is passed on.
+            part: what of the endpoint it is for, which may fail alone.
             deadlines: limits for this stream instead of the pipeline's.
             on_event: a second observer, for this stream only.
 
@@ -146,9 +162,9 @@ class Pipeline:
             ProviderInvalidResponseError: the stream ended with neither content nor a final item.
             BaseException: what the last attempt raised, unchanged.
         """
-        return self._stream(
-            attempt, has_content, is_final, text_of, deadlines or self.deadlines, on_event
-        )
+        run = Run(self._guard, self._observer(on_event), part, [])
+        begin = partial(StreamAttempt, run, deadlines or self.deadlines, finish)
+        return self._stream(attempt, has_content, is_final, text_of, begin)
 
     async def call_once(self, fn: Callable[[], Awaitable[T]]) -> T:
         """Run something under the breaker alone: no retry and no deadline.
@@ -177,15 +193,11 @@ class Pipeline:
         has_content: Callable[[T], bool],
         is_final: Callable[[T], bool],
         text_of: Callable[[T], str],
-        limits: Deadlines,
-        on_event: Observer | None,
+        begin: Callable[[], StreamAttempt],
     ) -> AsyncGenerator[T, None]:
-        idle_s = limits.idle_s
-        run = Run(self._guard, self._observer(on_event))
         while True:
-            run.start()
-            state = StreamAttempt(run, limits)
-            dog, parts = state.dog, state.parts
+            state = begin()
+            dog, parts, idle_s = state.dog, state.parts, state.limits.idle_s
             source: AsyncIterator[T] | None = None
             try:
                 dog.begin()
@@ -204,7 +216,7 @@ class Pipeline:
                         if not state.begun:
                             state.begin()
                     if is_final(item):
-                        state.final = True
+                        state.finish(item)
                     yield item
                 state.end()
                 return

@@ -22,6 +22,7 @@ from victor.errors import (
     ProviderError,
     ProviderInvalidRequestError,
     ProviderInvalidResponseError,
+    ProviderOverloadedError,
     ProviderQuotaError,
     ProviderRateLimitError,
     ProviderServerError,
@@ -59,6 +60,8 @@ class Outcome:
     """Seconds the server asked us to wait."""
     local: bool = False
     """The fault is this machine's network: names do not resolve, or there is no route."""
+    of_part: bool = False
+    """It says that one part of the endpoint, such as a model, cannot serve; the rest may."""
     most_retries: int | None = None
     """How often it is worth trying again; None leaves it to the policy."""
 
@@ -88,6 +91,9 @@ _OURS: Final[tuple[tuple[type[ProviderError], Vote], ...]] = (
     (ProviderTimeoutError, Vote.FAIL),
     (StreamInterruptedError, Vote.FAIL),
 )
+
+_OF_PART: Final = frozenset({None, 498, 529})
+"""What overloaded models answer; None is an error within a stream. A 503 is of the endpoint."""
 
 _STATUS: Final[Mapping[int, Outcome]] = MappingProxyType(
     {
@@ -237,6 +243,8 @@ def _meaning(error: BaseException, *, below_ours: bool) -> Outcome | None:
             if isinstance(error, kind):
                 if isinstance(error, ProviderInvalidResponseError):
                     return _by_fault(error)
+                if isinstance(error, ProviderOverloadedError) and error.status_code in _OF_PART:
+                    return Outcome(vote, error.retryable, of_part=True)
                 return Outcome(vote, error.retryable)
         return _by_status(error.status_code)
     by_status = _by_status(_status_of(error))
