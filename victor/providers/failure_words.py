@@ -108,6 +108,7 @@ BY_TEXT: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = (
             r"token limit reached",
             r"longer than the model's context",
             r"longer than the maximum model length",
+            r"(exceeds|longer than) the context length",
             r"current length is \d+ while limit",
             r"exceed(ed|s)? (the )?(model('s)? )?max(imum)? (context|input|prompt|model len)",
             r"exceed model maximum",

@@ -6,6 +6,7 @@ Knows JSON, and nothing about any one protocol.
 from __future__ import annotations
 
 import math
+from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -24,6 +25,7 @@ __all__ = [
     "not_ours",
     "parse_object",
     "unique_calls",
+    "vectors",
     "word",
 ]
 
@@ -31,6 +33,27 @@ __all__ = [
 def mapping(value: Any) -> Mapping[str, Any]:
     """Return a JSON object, or an empty one for anything else."""
     return value if isinstance(value, Mapping) else {}
+
+
+def vectors(rows: Any, expected: int, *, provider: str, model: str) -> list[list[float]]:
+    """Return the vectors of an answer to a request for embeddings.
+
+    Raises:
+        ProviderInvalidResponseError: they are not `expected` lists of finite numbers.
+    """
+    if not isinstance(rows, list) or len(rows) != expected:
+        got = len(rows) if isinstance(rows, list) else "no"
+        raise not_ours(f"has {got} vectors for {expected} texts", provider=provider, model=model)
+    found = []
+    for row in rows:
+        try:
+            vector = array("d", row if isinstance(row, list) else ())
+        except (TypeError, OverflowError):
+            vector = array("d")
+        if not vector or not all(map(math.isfinite, vector)):
+            raise not_ours("has a vector that is none", provider=provider, model=model)
+        found.append(vector.tolist())
+    return found
 
 
 def word(value: Any) -> str:

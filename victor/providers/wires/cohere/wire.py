@@ -1,0 +1,47 @@
+"""Cohere's chat v2 as a `Wire`: the two directions under one name.
+
+Spec: https://docs.cohere.com/reference/chat
+Knows nothing about HTTP, keys or retries.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from victor.config.catalog import Vendor
+from victor.providers.request import ChatRequest, HTTPCall
+from victor.providers.sse import SSEDecoder
+from victor.providers.wires.cohere.decode import CohereStream, decode
+from victor.providers.wires.cohere.encode import encode
+from victor.types import CompletionResponse
+
+__all__ = ["CohereChat"]
+
+
+class CohereChat:
+    """The protocol, as one vendor speaks it.
+
+    Args:
+        vendor: the row of the catalog.
+    """
+
+    name = "cohere"
+    stream_type = "text/event-stream"
+    headers: Mapping[str, str] = MappingProxyType({})
+    models_path = "/v1/models?page_size=1000"  # else it lists twenty
+
+    def __init__(self, vendor: Vendor) -> None:
+        self._vendor = vendor
+
+    def encode(self, request: ChatRequest) -> HTTPCall:
+        return encode(request, self._vendor)
+
+    def decode(self, body: bytes, *, model: str) -> CompletionResponse:
+        return decode(body, provider=self._vendor.name, model=model)
+
+    def stream_decoder(self, *, model: str) -> CohereStream:
+        return CohereStream(provider=self._vendor.name, model=model)
+
+    def splitter(self) -> SSEDecoder:
+        return SSEDecoder()
