@@ -64,15 +64,16 @@ class SSEDecoder:
                 return []
             lines[0] = bytes(self._pending) + lines[0]
             self._pending.clear()
-        self._hold(lines.pop())
+        if rest := lines.pop():
+            self._hold(rest)
         events: list[bytes] = []
         for line in lines:
             if line.startswith(b"data: "):
                 self._add(line[6:])
-            elif line:
-                self._field(line)
-            else:
+            elif not line:
                 self._dispatch(events)
+            elif not line.startswith(b"event:"):  # half the lines of some APIs, and not kept
+                self._field(line)
         return events
 
     def close(self) -> list[bytes]:

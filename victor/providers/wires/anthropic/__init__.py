@@ -1,0 +1,1 @@
+"""Anthropic Messages: encode, decode, and both as a wire."""
