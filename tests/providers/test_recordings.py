@@ -11,7 +11,12 @@ from victor.providers.protocols import wire_for
 from victor.providers.request import Wire
 
 # How many the shelf has of each, that none goes missing unnoticed.
-COUNTS: dict[WireName, int] = {"anthropic": 328, "cohere": 23, "openai-chat": 580}
+COUNTS: dict[WireName, int] = {
+    "anthropic": 328,
+    "cohere": 23,
+    "openai-chat": 580,
+    "openai-responses": 410,
+}
 
 
 @cache

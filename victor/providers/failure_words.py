@@ -55,7 +55,8 @@ _KINDS: Mapping[type[ProviderError], str] = MappingProxyType(
         " request_too_large too_many_prompt_tokens too_many_tokens string_above_max_length"
         " context_window_exceeded model_context_window_exceeded prompt_too_long",
         ContentFilterError: "content_filter content_policy_violation responsibleaipolicyviolation"
-        " contentfilter content_filtered moderation_error",
+        " contentfilter content_filtered moderation_error"
+        " image_content_policy_violation",
         ModelNotFoundError: "model_not_found deploymentnotfound invalid_model"
         " resourcenotfoundexception model_not_supported model_not_available",
         ProviderAuthError: "invalid_api_key api_key_invalid authentication_error unauthenticated"

@@ -324,13 +324,16 @@ class HTTPProvider(BaseProvider):
         response = await self._send("POST", call.path, call.body, headers, model)
         blocks = self._transport.blocks(response)
         reader = StreamReader(self._wire, model)
+        said: list[str] = []  # wanted back by a server that paused
         try:
             async for block in blocks:
                 for chunk in reader.feed(block):
+                    said.append(chunk.content)
                     yield chunk
                 if reader.done:
                     break
             for chunk in reader.close():
+                said.append(chunk.content)
                 yield chunk
             if looks_like_html(reader.head):
                 raise self._not_the_api(reader.head, model)
@@ -348,6 +351,7 @@ class HTTPProvider(BaseProvider):
             await blocks.aclose()
             await self._transport.release(response)
         if final.stop_reason == PAUSED:
+            final.content = "".join(said)
             async with aclosing(self._rest(final, request, parts or Parts(request))) as rest:
                 async for chunk in rest:
                     yield chunk
@@ -355,11 +359,14 @@ class HTTPProvider(BaseProvider):
     async def _rest(
         self, paused: StreamChunk, request: ChatRequest, parts: Parts
     ) -> AsyncGenerator[StreamChunk, None]:
-        """Let a paused answer go on."""
+        """Let a paused answer go on, whose text has been passed on."""
+        message = Message(
+            role="assistant", content=paused.content, provider_state=paused.provider_state
+        )
         if parts.full:
+            paused.content = ""
             yield parts.last(paused)
             return
-        message = Message(role="assistant", provider_state=paused.provider_state)
         call = self._encoded(parts.next_request(message, paused.usage))
         async with aclosing(self._events(call, request, parts)) as chunks:
             async for chunk in chunks:

@@ -1,0 +1,1 @@
+"""OpenAI Responses: encode, decode, and both as a wire."""
