@@ -13,7 +13,9 @@ from victor.providers.request import Wire
 # How many the shelf has of each, that none goes missing unnoticed.
 COUNTS: dict[WireName, int] = {
     "anthropic": 328,
+    "bedrock": 183,
     "cohere": 23,
+    "gemini": 216,
     "openai-chat": 580,
     "openai-responses": 410,
 }

@@ -1,8 +1,7 @@
-"""HTTPProvider: any vendor of the catalog. The one file that sends requests to LLM APIs.
+"""HTTPProvider: any vendor of the catalog as a provider.
 
-One attempt: ask the wire for bytes, send them, give the answer's bytes back to the wire. Retries,
-breaker and deadlines are the guard's (`base.py`); what bytes mean is the wire's; where they go and
-who signs them is in `endpoint.py`. Connections live in `transport.py`.
+Turns calls into requests; one attempt of a request is `exchange.py`'s, and the guard round it
+`base.py`'s.
 """
 
 from __future__ import annotations
@@ -10,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import aclosing
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -22,20 +20,15 @@ from victor.config.catalog import Vendor
 from victor.config.model_capabilities import ModelData, model_data
 from victor.errors import (
     ConfigError,
-    ProviderInvalidResponseError,
     ProviderTimeoutError,
     UnsupportedFeatureError,
 )
 from victor.providers.base import BaseProvider
-from victor.providers.continuing import Parts
-from victor.providers.endpoint import Endpoint, base_url_for, checked_key, joined, signer_for
-from victor.providers.failures import error_from_response, looks_like_html
+from victor.providers.endpoint import base_url_for, checked_key
+from victor.providers.exchange import Exchange
 from victor.providers.guarding import guards_itself
-from victor.providers.protocols import embedding_wire_for, wire_for
-from victor.providers.reader import StreamReader
-from victor.providers.request import PAUSED, ChatRequest, EmbeddingWire, HTTPCall
-from victor.providers.sse import SSEError
-from victor.providers.transport import Transport
+from victor.providers.protocols import embedding_wire_for
+from victor.providers.request import ChatRequest, EmbeddingWire, HTTPCall
 from victor.tool_calling.adapter import ToolCallingAdapter
 from victor.tool_calling.constrained import ConstrainedAdapter
 from victor.types import (
@@ -84,9 +77,10 @@ class HTTPProvider(BaseProvider):
         **kwargs: Any,
     ) -> None:
         self.vendor = vendor
+        key = checked_key(vendor, get_api_key(vendor.name, api_key))
         super().__init__(
-            api_key=checked_key(vendor, get_api_key(vendor.name, api_key)),
-            base_url=_sendable(base_url_for(vendor, base_url)),
+            api_key=key,
+            base_url=_sendable(base_url_for(vendor, base_url, has_key=key is not None)),
             timeout=timeout,
             max_retries=max_retries,
             use_circuit_breaker=use_circuit_breaker,
@@ -95,11 +89,10 @@ class HTTPProvider(BaseProvider):
         self.default_model = vendor.default_model
         if vendor.needs_key and not self.api_key:
             _log.warning("%s", missing_key_message(vendor.name))
-        self._wire = wire_for(vendor)
+        self._exchange = Exchange(vendor, self.base_url or "", self.api_key)
         self._adapter: ToolCallingAdapter | None = (
             ConstrainedAdapter() if vendor.tool_mode == "constrained" else None
         )
-        self._transport = Transport(vendor.name)
         self._models: dict[str, ModelData] = {}
 
     @property
@@ -134,21 +127,8 @@ class HTTPProvider(BaseProvider):
             messages, model, temperature, max_tokens, tools, options=kwargs, model_data=known
         )
         request, adapter = self._prepared(request)
-        response = self._wire.decode(await self._fetch(self._encoded(request), model), model=model)
-        if response.stop_reason == PAUSED:
-            response = await self._whole(request, response)
+        response = await self._exchange.answer(request)
         return response if adapter is None else adapter.parse_tool_calls(response)
-
-    async def _whole(
-        self, request: ChatRequest, response: CompletionResponse
-    ) -> CompletionResponse:
-        parts = Parts(request)
-        while response.stop_reason == PAUSED and not parts.full:
-            call = self._encoded(parts.next_request(response.to_message(), response.usage))
-            response = self._wire.decode(
-                await self._fetch(call, request.model), model=request.model
-            )
-        return parts.whole(response)
 
     def stream(
         self,
@@ -172,7 +152,7 @@ class HTTPProvider(BaseProvider):
             model_data=known,
         )
         request, adapter = self._prepared(request)
-        chunks = self._events(self._encoded(request), request)
+        chunks = self._exchange.events(request)
         return chunks if adapter is None else _closing(chunks, adapter.parse_stream(chunks))
 
     @guards_itself
@@ -212,7 +192,7 @@ class HTTPProvider(BaseProvider):
     async def _embedded(
         self, wire: EmbeddingWire, call: HTTPCall, model: str, expected: int
     ) -> Embeddings:
-        return wire.decode(await self._fetch(call, model), model=model, expected=expected)
+        return wire.decode(await self._exchange.fetch(call, model), model=model, expected=expected)
 
     async def list_models(self) -> list[str]:
         """Ask the endpoint which models it serves; also the cheapest proof that a key works.
@@ -220,7 +200,7 @@ class HTTPProvider(BaseProvider):
         Raises:
             ProviderError: the endpoint refused or did not answer.
         """
-        path = self._wire.models_path
+        path = self._exchange.wire.models_path
         if path is None:
             raise UnsupportedFeatureError(
                 f"{self.name} cannot list its models over this API", provider=self.name
@@ -229,7 +209,7 @@ class HTTPProvider(BaseProvider):
         async def once() -> list[str]:
             try:
                 async with asyncio.timeout(self.timeout):
-                    body = await self._read(await self._send("GET", path, b"", {}, None), None)
+                    body = await self._exchange.get(path)
             except TimeoutError as error:
                 raise ProviderTimeoutError(
                     f"{self.base_url} did not list its models within {self.timeout:g} s",
@@ -247,12 +227,10 @@ class HTTPProvider(BaseProvider):
             rows = found.get("data") or found.get("models") or []
             return [row.get("id") or row["name"].removeprefix("models/") for row in rows]
         except (ValueError, AttributeError, KeyError, TypeError):
-            raise self._not_the_api(body, None) from None
+            raise self._exchange.not_the_api(body, None) from None
 
     async def close(self) -> None:
-        await self._transport.close()
-
-    # ------------------------------------------------------------------ one attempt
+        await self._exchange.close()
 
     def _prepared(self, request: ChatRequest) -> tuple[ChatRequest, ToolCallingAdapter | None]:
         """Let the adapter rewrite a request; return it if it has to read the answer, too."""
@@ -264,121 +242,11 @@ class HTTPProvider(BaseProvider):
         request = replace(request, messages=step.messages, tools=None, options=options)
         return request, adapter if step.offers_tools else None
 
-    def _encoded(self, request: ChatRequest) -> HTTPCall:
-        call = self._wire.encode(request)
-        for note in call.notes:
-            _log.info("%s: %s", self.name, note)
-        return call
-
     def _known(self, model: str) -> ModelData:
         found = self._models.get(model)
         if found is None:
             found = self._models[model] = model_data(self.vendor.name, model)
         return found
-
-    async def _endpoint(self) -> Endpoint:
-        """Return where to send and who signs. Overridden where the address is not fixed."""
-        return Endpoint(self.base_url or "", signer_for(self.vendor, self.api_key))
-
-    async def _send(
-        self, method: str, path: str, body: bytes, headers: dict[str, str], model: str | None
-    ) -> httpx.Response:
-        """Send a request; return the answer with its body unread, or raise for an error status."""
-        endpoint = await self._endpoint()
-        url = joined(endpoint.base_url, path)
-        signed = await endpoint.signer.sign(method, url, body, {**self._wire.headers, **headers})
-        response = await self._transport.send(method, url, body, signed)
-        if response.status_code // 100 == 2:
-            return response
-        error_body = await self._transport.read_error(response)
-        raise error_from_response(
-            response.status_code,
-            response.headers,
-            error_body,
-            provider=self.name,
-            model=model,
-            host=response.url.host,
-        )
-
-    async def _read(self, response: httpx.Response, model: str | None) -> bytes:
-        body = await self._transport.read(response)
-        if looks_like_html(body):
-            raise self._not_the_api(body, model)
-        return body
-
-    async def _fetch(self, call: HTTPCall, model: str) -> bytes:
-        headers = {"content-type": "application/json", **call.headers}
-        return await self._read(
-            await self._send("POST", call.path, call.body, headers, model), model
-        )
-
-    async def _events(
-        self, call: HTTPCall, request: ChatRequest, parts: Parts | None = None
-    ) -> AsyncGenerator[StreamChunk, None]:
-        model = request.model
-        headers = {
-            "content-type": "application/json",
-            "accept": self._wire.stream_type,
-            **call.headers,
-        }
-        response = await self._send("POST", call.path, call.body, headers, model)
-        blocks = self._transport.blocks(response)
-        reader = StreamReader(self._wire, model)
-        said: list[str] = []  # wanted back by a server that paused
-        try:
-            async for block in blocks:
-                for chunk in reader.feed(block):
-                    said.append(chunk.content)
-                    yield chunk
-                if reader.done:
-                    break
-            for chunk in reader.close():
-                said.append(chunk.content)
-                yield chunk
-            if looks_like_html(reader.head):
-                raise self._not_the_api(reader.head, model)
-            final = reader.final()
-            if final.stop_reason != PAUSED:
-                yield parts.last(final) if parts else final
-            await self._transport.drain(blocks)
-        except SSEError as error:
-            raise ProviderInvalidResponseError(
-                f"{self.name} sent something that is not an event stream: {error}",
-                provider=self.name,
-                model=model,
-            ) from error
-        finally:
-            await blocks.aclose()
-            await self._transport.release(response)
-        if final.stop_reason == PAUSED:
-            final.content = "".join(said)
-            async with aclosing(self._rest(final, request, parts or Parts(request))) as rest:
-                async for chunk in rest:
-                    yield chunk
-
-    async def _rest(
-        self, paused: StreamChunk, request: ChatRequest, parts: Parts
-    ) -> AsyncGenerator[StreamChunk, None]:
-        """Let a paused answer go on, whose text has been passed on."""
-        message = Message(
-            role="assistant", content=paused.content, provider_state=paused.provider_state
-        )
-        if parts.full:
-            paused.content = ""
-            yield parts.last(paused)
-            return
-        call = self._encoded(parts.next_request(message, paused.usage))
-        async with aclosing(self._events(call, request, parts)) as chunks:
-            async for chunk in chunks:
-                yield chunk
-
-    def _not_the_api(self, body: bytes, model: str | None) -> ProviderInvalidResponseError:
-        what = "a web page" if looks_like_html(body) else "something else"
-        return ProviderInvalidResponseError(
-            f"{self.base_url} answered with {what}, not with {self.name}'s API; is base_url right?",
-            provider=self.name,
-            model=model,
-        )
 
 
 async def _closing(

@@ -17,6 +17,7 @@ from victor.local.process import LocalServer
 from victor.local.weights import find_weights
 from victor.providers.continuing import Parts
 from victor.providers.endpoint import Endpoint, KeySigner
+from victor.providers.exchange import Exchange
 from victor.providers.http import HTTPProvider
 from victor.providers.request import ChatRequest, HTTPCall
 from victor.tool_calling.constrained import ConstrainedAdapter
@@ -68,6 +69,7 @@ class LocalProvider(HTTPProvider):
         self._weights = find_weights(model_path)
         self._window = context_window
         self._server = LocalServer(self._weights, context_window=context_window)
+        self._exchange = _ChildExchange(self._server)
         self.default_model = self._weights.stem
         self.default_temperature = 0.0  # anything above makes a small model guess
         self._adapter = ConstrainedAdapter(chain=self._weights.stat().st_size >= _TINY_BYTES)
@@ -93,22 +95,34 @@ class LocalProvider(HTTPProvider):
         """The child process and its life."""
         return self._server
 
-    async def _endpoint(self) -> Endpoint:
+
+class _ChildExchange(Exchange):
+    """Speaks with the child process, which is started with the first request.
+
+    Args:
+        server: the child and its life.
+    """
+
+    def __init__(self, server: LocalServer) -> None:
+        super().__init__(_ROW, "", None)
+        self._server = server
+
+    async def endpoint(self) -> Endpoint:
         running = await self._server.ensure()
         return Endpoint(running.base_url, KeySigner(_ROW, running.api_key))
 
-    async def _fetch(self, call: HTTPCall, model: str) -> bytes:
+    async def fetch(self, call: HTTPCall, model: str) -> bytes:
         async with self._server.use(), self._death_named():
-            return await super()._fetch(call, model)
+            return await super().fetch(call, model)
 
-    async def _events(
-        self, call: HTTPCall, request: ChatRequest, parts: Parts | None = None
+    async def events(
+        self, request: ChatRequest, parts: Parts | None = None
     ) -> AsyncGenerator[StreamChunk, None]:
         # Left from right to left: the connection is closed before the child is let go.
         async with (
             self._server.use(),
             self._death_named(),
-            aclosing(super()._events(call, request, parts)) as chunks,
+            aclosing(super().events(request, parts)) as chunks,
         ):
             async for chunk in chunks:
                 yield chunk
@@ -124,7 +138,7 @@ class LocalProvider(HTTPProvider):
                 raise
             raise ProviderConnectionError(
                 f"the embedded model's process is gone: {death}",
-                provider=self.name,
+                provider=self.vendor.name,
                 raw_error=error,
             ) from error
 

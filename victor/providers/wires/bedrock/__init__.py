@@ -1,0 +1,1 @@
+"""Amazon Bedrock's Converse: encode, decode, and both as a wire."""

@@ -1,0 +1,1 @@
+"""Google Gemini's generateContent: encode, decode, embeddings, and all as wires."""
