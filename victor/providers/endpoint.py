@@ -27,6 +27,7 @@ __all__ = [
     "base_url_for",
     "checked_key",
     "joined",
+    "root_of",
     "signer_for",
 ]
 
@@ -155,6 +156,12 @@ def joined(base_url: str, path: str) -> str:
     way, _, query = path.partition("?")
     both = "&".join(part for part in (base.query, query) if part)
     return urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + way, both, ""))
+
+
+def root_of(base_url: str) -> str:
+    """Return the address of the server that a base URL is on."""
+    base = urlsplit(base_url)
+    return f"{base.scheme}://{base.netloc}"
 
 
 def address_of(vendor: Vendor, base_url: str, path: str, model: str | None) -> str:

@@ -17,7 +17,7 @@ import httpx
 from victor.config.catalog import Vendor
 from victor.errors import ProviderInvalidRequestError, ProviderInvalidResponseError
 from victor.providers.continuing import Parts
-from victor.providers.endpoint import Endpoint, address_of, signer_for
+from victor.providers.endpoint import Endpoint, address_of, root_of, signer_for
 from victor.providers.failures import error_from_response, looks_like_html
 from victor.providers.protocols import wire_for
 from victor.providers.reader import StreamReader
@@ -129,9 +129,14 @@ class Exchange:
             await self._send("POST", call.path, call.body, headers, model), model
         )
 
-    async def get(self, path: str) -> bytes:
-        """Read something that is asked without a body, such as the list of models."""
-        return await self._read(await self._send("GET", path, b"", {}, None), None)
+    async def get(self, path: str, *, at_root: bool = False) -> bytes:
+        """Read something that is asked without a body, such as the list of models.
+
+        Args:
+            path: beginning with a slash.
+            at_root: it stands at the root of the server, not below the base URL.
+        """
+        return await self._read(await self._send("GET", path, b"", {}, None, at_root=at_root), None)
 
     async def close(self) -> None:
         """Release the connections."""
@@ -182,10 +187,18 @@ class Exchange:
         return await self._send("POST", call.path, call.body, headers, model)
 
     async def _send(
-        self, method: str, path: str, body: bytes, headers: dict[str, str], model: str | None
+        self,
+        method: str,
+        path: str,
+        body: bytes,
+        headers: dict[str, str],
+        model: str | None,
+        *,
+        at_root: bool = False,
     ) -> httpx.Response:
         endpoint = await self.endpoint()
-        url = address_of(self.vendor, endpoint.base_url, path, model)
+        base = root_of(endpoint.base_url) if at_root else endpoint.base_url
+        url = address_of(self.vendor, base, path, model)
         signed = await endpoint.signer.sign(method, url, body, {**self.wire.headers, **headers})
         response = await self._transport.send(method, url, body, signed)
         if response.status_code // 100 == 2:

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx
 
 from victor.config.api_keys import get_api_key, missing_key_message
+from victor.config.capabilities import merged_capabilities
 from victor.config.catalog import Vendor
-from victor.config.model_capabilities import ModelData, model_data
+from victor.config.model_capabilities import ModelData, ModelRow, model_data
 from victor.errors import (
     ConfigError,
     ProviderTimeoutError,
     UnsupportedFeatureError,
 )
 from victor.providers.base import BaseProvider
+from victor.providers.discovery import capabilities_of_wire, endpoint_data, model_names
 from victor.providers.endpoint import base_url_for, checked_key
 from victor.providers.exchange import Exchange
 from victor.providers.guarding import guards_itself
@@ -33,7 +35,6 @@ from victor.tool_calling.adapter import ToolCallingAdapter
 from victor.tool_calling.constrained import ConstrainedAdapter
 from victor.types import (
     Capabilities,
-    Capability,
     CompletionResponse,
     Embeddings,
     Message,
@@ -43,6 +44,8 @@ from victor.types import (
 )
 
 __all__ = ["HTTPProvider"]
+
+_T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
 
@@ -57,6 +60,7 @@ class HTTPProvider(BaseProvider):
         timeout: see `BaseProvider`.
         max_retries: see `BaseProvider`.
         use_circuit_breaker: see `BaseProvider`.
+        models: what is known about models beside victor's own data; stronger than that.
         **kwargs: see `BaseProvider`.
 
     Raises:
@@ -74,6 +78,8 @@ class HTTPProvider(BaseProvider):
         timeout: float = 60,
         max_retries: int = 3,
         use_circuit_breaker: bool = True,  # noqa: FBT001, FBT002 - as in BaseProvider
+        *,
+        models: Sequence[ModelRow] = (),
         **kwargs: Any,
     ) -> None:
         self.vendor = vendor
@@ -93,7 +99,10 @@ class HTTPProvider(BaseProvider):
         self._adapter: ToolCallingAdapter | None = (
             ConstrainedAdapter() if vendor.tool_mode == "constrained" else None
         )
+        self._rows = tuple(models)
         self._models: dict[str, ModelData] = {}
+        self._said: dict[str, ModelData] = {}  # by the endpoint
+        self._asked_about: set[str] = set()
 
     @property
     def name(self) -> str:
@@ -104,13 +113,6 @@ class HTTPProvider(BaseProvider):
 
     def supports_streaming(self) -> bool:
         return True
-
-    async def discover_capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - per vendor
-        return Capabilities(
-            supported=frozenset({Capability.STREAMING, Capability.TOOLS, Capability.JSON_SCHEMA}),
-            tool_mode=self.vendor.tool_mode,
-            source="data",
-        )
 
     async def chat(
         self,
@@ -198,36 +200,45 @@ class HTTPProvider(BaseProvider):
         """Ask the endpoint which models it serves; also the cheapest proof that a key works.
 
         Raises:
+            UnsupportedFeatureError: the vendor's API has no such question.
             ProviderError: the endpoint refused or did not answer.
         """
-        path = self._exchange.wire.models_path
-        if path is None:
-            raise UnsupportedFeatureError(
-                f"{self.name} cannot list its models over this API", provider=self.name
-            )
+        return await self._asked(model_names(self._exchange))
 
-        async def once() -> list[str]:
+    async def discover_capabilities(self, model: str) -> Capabilities:
+        """Say what a model can do here: what code, data and the endpoint itself know.
+
+        The endpoint is asked once for each model; where it does not answer, the data stand. What it
+        says counts for later calls, too.
+        """
+        if model not in self._asked_about:
+            said = await self._asked(endpoint_data(self._exchange, model))
+            self._asked_about.add(model)
+            if said is not None:
+                self._models[model] = said.over(self._known(model))
+                self._said[model] = said
+        return merged_capabilities(
+            capabilities_of_wire(self._exchange), self._known(model), self._said.get(model)
+        )
+
+    async def _asked(self, question: Coroutine[Any, Any, _T]) -> _T:
+        """Put a question that is no call: under the breaker, once, within the timeout."""
+
+        async def once() -> _T:
             try:
                 async with asyncio.timeout(self.timeout):
-                    body = await self._exchange.get(path)
+                    return await question
             except TimeoutError as error:
                 raise ProviderTimeoutError(
-                    f"{self.base_url} did not list its models within {self.timeout:g} s",
+                    f"{self.base_url or self.name} did not answer within {self.timeout:g} s",
                     provider=self.name,
                 ) from error
-            return self._model_names(body)
-
-        return list(await self._execute_with_circuit_breaker(once))
-
-    def _model_names(self, body: bytes) -> list[str]:
-        from pydantic_core import from_json
 
         try:
-            found = from_json(body)
-            rows = found.get("data") or found.get("models") or []
-            return [row.get("id") or row["name"].removeprefix("models/") for row in rows]
-        except (ValueError, AttributeError, KeyError, TypeError):
-            raise self._exchange.not_the_api(body, None) from None
+            answer: _T = await self._execute_with_circuit_breaker(once)
+        finally:
+            question.close()  # of one that the breaker refused
+        return answer
 
     async def close(self) -> None:
         await self._exchange.close()
@@ -235,6 +246,8 @@ class HTTPProvider(BaseProvider):
     def _prepared(self, request: ChatRequest) -> tuple[ChatRequest, ToolCallingAdapter | None]:
         """Let the adapter rewrite a request; return it if it has to read the answer, too."""
         adapter = self._adapter
+        if adapter is None and request.model_data.tool_mode in ("constrained", "none"):
+            adapter = ConstrainedAdapter()
         if adapter is None or not request.tools:
             return request, None
         step = adapter.prepare(request.messages, request.tools)
@@ -245,7 +258,7 @@ class HTTPProvider(BaseProvider):
     def _known(self, model: str) -> ModelData:
         found = self._models.get(model)
         if found is None:
-            found = self._models[model] = model_data(self.vendor.name, model)
+            found = self._models[model] = model_data(self.vendor.name, model, self._rows)
         return found
 
 

@@ -30,6 +30,7 @@ class OutputSchema:
     schema: JsonObject
     name: str = "answer"
     strict: bool | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +111,12 @@ def _output(wanted: Any) -> OutputSchema | Literal["json"] | None:
         inner = wanted.get("json_schema", wanted)
         schema = inner.get("schema") if isinstance(inner, Mapping) else None
         if isinstance(schema, Mapping):
-            return OutputSchema(dict(schema), inner.get("name") or "answer", inner.get("strict"))
+            return OutputSchema(
+                dict(schema),
+                inner.get("name") or "answer",
+                inner.get("strict"),
+                inner.get("description"),
+            )
     raise ProviderInvalidRequestError(
         'response_format is not understood: pass a pydantic model class, {"type": "json_object"}, '
         'or {"type": "json_schema", "json_schema": {"name": …, "schema": …}}'

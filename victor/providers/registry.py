@@ -102,7 +102,7 @@ def _made(name: str, options: dict[str, Any], settings: Settings) -> BaseProvide
     if vendor is not None:
         from victor.providers.http import HTTPProvider
 
-        return HTTPProvider(vendor, **options)
+        return HTTPProvider(vendor, **{"models": settings.model_rows(), **options})
     entry = _entry_points().get(name)
     if entry is not None:
         return _load(entry)(**options)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -60,13 +61,15 @@ MESSAGES = [
                 {"type": "text", "text": "a"},
                 {"type": "reference", "ids": [1]},
                 "odd",
+                7,
                 {"type": "text", "text": "b"},
             ]
         },
-        "ab",
+        "aoddb",
         "hm!",
         id="list of parts",
     ),
+    pytest.param({"content": {"type": "text", "text": "a"}}, "a", "", id="one part"),
     pytest.param(
         {"content": "x", "reasoning_details": [{"text": "d"}, {"summary": "s"}, {"data": 1}, 2]},
         "x",
@@ -94,17 +97,52 @@ def test_text_and_thinking_are_found_wherever_they_are(
     assert ("".join(chunk.reasoning for chunk in chunks)) == reasoning
 
 
+def _kept(*details: Json) -> Json:
+    return {"openai-chat": {"provider": "acme", "reasoning_details": list(details)}}
+
+
 def test_reasoning_details_are_kept_for_the_next_request() -> None:
-    details: list[Json] = [{"type": "reasoning.encrypted", "data": "x"}]
-    kept = {"openai-chat": {"reasoning_details": [*details, *details]}}
-    message = {"content": "ok", "reasoning_details": [*details, *details]}
-    assert read_whole(message).provider_state == kept
+    secret: Json = {"type": "reasoning.encrypted", "data": "x", "index": 0}
+    message = {"content": "ok", "reasoning_details": [secret, secret]}
+    assert read_whole(message).provider_state == _kept(secret, secret)
     _, final = read_stream(
-        {"reasoning_details": details},
-        {"content": "ok", "reasoning_details": details},
+        {"reasoning_details": [secret]},
+        {"content": "ok", "reasoning_details": [secret]},
         event_of(finish="stop"),
     )
-    assert final.provider_state == kept
+    assert final.provider_state == _kept(secret, secret)
+
+
+def test_pieces_of_reasoning_details_are_put_together() -> None:
+    def text(piece: object, index: object = 0, **more: object) -> Json:
+        return {"type": "reasoning.text", "text": piece, "index": index, **more}
+
+    details: list[Any] = [
+        text("a", signature=None, format="f"),
+        text("b", format=None),
+        text(None),
+        text("", signature="s"),
+        text("c"),
+        text("d", 1),
+        text("e", None),
+        text("f", None),
+        {"type": "reasoning.summary", "summary": "g", "index": 2},
+        {"type": "reasoning.summary", "summary": "h", "index": 2},
+        text("i", 2),
+        7,
+    ]
+    events = [{"content": "x", "reasoning_details": [one]} for one in details]
+    _, final = read_stream(*events, event_of(finish="stop"))
+    assert final.provider_state == _kept(
+        text("ab", signature="s", format="f"),
+        text("c"),
+        text("d", 1),
+        text("e", None),
+        text("f", None),
+        {"type": "reasoning.summary", "summary": "gh", "index": 2},
+        text("i", 2),
+        details[-1],
+    )
 
 
 def test_a_refusal_is_an_answer_that_says_so() -> None:
@@ -124,8 +162,13 @@ def test_a_refusal_is_an_answer_that_says_so() -> None:
         ("tool_calls", "tool_calls"),
         ("function_call", "tool_calls"),
         ("content_filter", "content_filter"),
+        ("content_filter: RECITATION", "content_filter"),
+        ("sensitive", "content_filter"),
+        ("model_context_window_exceeded", "length"),
         ("error", "error"),
+        ("insufficient_system_resource", "error"),
         ("abort", "other"),
+        ("function_call_filter: MALFORMED_FUNCTION_CALL", "other"),
         ("", "stop"),
         (None, "stop"),
         (1, "stop"),
@@ -148,86 +191,20 @@ def test_calls_make_it_tool_calls_unless_the_answer_was_cut(raw: str, stop: str)
     assert final.stop_reason == stop
 
 
-USAGES = [
-    pytest.param({"usage": None}, None, id="null"),
-    pytest.param({"usage": {}}, None, id="empty"),
-    pytest.param({}, None, id="absent"),
-    pytest.param({"usage": [1]}, None, id="not an object"),
-    pytest.param({"usage": {"prompt_tokens": 7}}, Usage(prompt_tokens=7), id="a part is unknown"),
-    pytest.param(
-        {"usage": {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}},
-        Usage(prompt_tokens=0, completion_tokens=0, total_tokens=0),
-        id="zeros are known",
-    ),
-    pytest.param(
-        {
-            "usage": {
-                "prompt_tokens": 10,
-                "completion_tokens": 4,
-                "total_tokens": 14,
-                "prompt_tokens_details": {"cached_tokens": 8, "cache_write_tokens": 1},
-                "completion_tokens_details": {"reasoning_tokens": 3},
-            }
-        },
-        Usage(
-            prompt_tokens=10,
-            completion_tokens=4,
-            total_tokens=14,
-            cached_tokens=8,
-            cache_write_tokens=1,
-            reasoning_tokens=3,
-        ),
-        id="details",
-    ),
-    pytest.param(
-        {"usage": {"prompt_tokens": 5, "prompt_tokens_details": None, "queue_time": 0.5}},
-        Usage(prompt_tokens=5),
-        id="null details and unknown fields",
-    ),
-    pytest.param(
-        {"usage": {"prompt_tokens": 5, "prompt_cache_hit_tokens": 2}},
-        Usage(prompt_tokens=5, cached_tokens=2),
-        id="deepseek's cache",
-    ),
-    pytest.param(
-        {"usage": {"prompt_tokens": 10, "completion_tokens": 1, "total_tokens": 31}},
-        Usage(prompt_tokens=10, completion_tokens=21, total_tokens=31),
-        id="thinking is only in the total",
-    ),
-    pytest.param(
-        {"x_groq": {"usage": {"prompt_tokens": 6}}}, Usage(prompt_tokens=6), id="under x_groq"
-    ),
-    pytest.param({"x_groq": {"id": "r"}}, None, id="x_groq without usage"),
-    pytest.param(
-        {"usage": {"prompt_tokens": 6.0, "completion_tokens": True, "total_tokens": "9"}},
-        Usage(prompt_tokens=6),
-        id="odd types",
-    ),
-    pytest.param({"usage": {"prompt_tokens": float("inf")}}, Usage(), id="infinite"),
-]
+def test_of_several_choices_the_first_is_read_wherever_it_stands() -> None:
+    def body(*choices: tuple[object, str]) -> bytes:
+        rows = [
+            {"index": index, "message": {"content": text}, "finish_reason": "stop"}
+            for index, text in choices
+        ]
+        return json.dumps({"choices": rows}).encode()
 
+    def text(body: bytes) -> str:
+        return decode(body, provider="acme", model="asked").content
 
-@pytest.mark.parametrize(("more", "usage"), USAGES)
-def test_usage_is_read_and_what_is_unknown_stays_none(more: Json, usage: Usage | None) -> None:
-    assert read_whole({"content": "x"}, **more).usage == usage
-    _, final = read_stream({"content": "x"}, event_of(finish="stop"), json.dumps(more).encode())
-    assert final.usage == usage
-    _, final = read_stream({"content": "x"}, event_of({"content": "y"}, "stop", **more))
-    assert final.usage == usage
-
-
-def test_repeated_usage_is_cumulative_and_never_added_up() -> None:
-    def usage(count: int) -> Json:
-        return {"usage": {"prompt_tokens": 2, "completion_tokens": count}}
-
-    _, final = read_stream(
-        event_of({"content": "a"}, **usage(1)),
-        event_of({"content": "b"}, **usage(2)),
-        event_of(finish="stop", **usage(3)),
-        json.dumps({"choices": [], **usage(3)}).encode(),
-        json.dumps({"choices": [], "usage": None}).encode(),
-    )
-    assert final.usage == Usage(prompt_tokens=2, completion_tokens=3)
+    assert text(body((1, "theirs"), (0, "mine"))) == "mine"
+    assert text(body((1, "only one"))) == "only one"
+    assert text(body((None, "mine"), (1, "theirs"))) == "mine"
 
 
 # ---------------------------------------------------------------------------- no answers
@@ -253,9 +230,15 @@ def test_repeated_usage_is_cumulative_and_never_added_up() -> None:
         ([{"error": {"code": 404, "message": "no model x"}}], ModelNotFoundError, "no model x"),
         ({"object": "error", "message": "bad", "code": 503}, ProviderOverloadedError, "bad"),
         ({"detail": "failed to decode"}, ProviderServerError, "failed to decode"),
+        ({"code": 503, "message": "too busy", "data": None}, ProviderOverloadedError, "too busy"),
+        (
+            {"error": {"code": "tool_use_failed", "failed_generation": "{", "message": "no call"}},
+            ProviderInvalidResponseError,
+            "no call",
+        ),
     ],
     ids=["object", "string", "code", "type", "azure filter", "beside choices", "array", "vllm",
-         "detail"],
+         "detail", "bare code", "bad call"],
 )  # fmt: skip
 def test_an_error_with_a_success_status_is_that_error(
     error: object, kind: type[ProviderError], says: str
@@ -313,6 +296,9 @@ def test_an_object_without_choices_is_shown_in_part(body: bytes) -> None:
         (None, ProviderInvalidResponseError),
         ("tool_calls", ProviderInvalidResponseError),
         ("content_filter", ContentFilterError),
+        ("content_filter: RECITATION", ContentFilterError),
+        ("function_call_filter: MALFORMED_FUNCTION_CALL", ProviderInvalidResponseError),
+        ("insufficient_system_resource", ProviderOverloadedError),
         ("error", ProviderError),
     ],
     ids=repr,

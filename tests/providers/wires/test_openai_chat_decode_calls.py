@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.providers.wires.bodies import (
@@ -12,7 +14,6 @@ from tests.providers.wires.bodies import (
     read_stream,
     read_whole,
 )
-from victor.providers.wires.openai_chat.decode import ChatStream
 
 # ---------------------------------------------------------------------------- tool calls
 
@@ -103,6 +104,53 @@ from victor.providers.wires.openai_chat.decode import ChatStream
             ],
             [("get_time", {})],
             id="name in pieces",
+        ),
+        pytest.param(
+            [
+                fragments(piece("f", '{"a":1}', index=0)),
+                fragments(piece("f", '{"a":2}', index=0)),
+            ],
+            [("f", {"a": 1}), ("f", {"a": 2})],
+            id="index 0 for all, one name, no ids",
+        ),
+        pytest.param(
+            [
+                fragments(piece("f", {"a": 1}, index=0)),
+                fragments(piece("f", {"a": 2}, index=0)),
+            ],
+            [("f", {"a": 1}), ("f", {"a": 2})],
+            id="index 0 for all, objects",
+        ),
+        pytest.param(
+            [
+                fragments(piece("f", '{"a":1}', index=0, id="c1")),
+                fragments(piece("f", '{"a":2}', index=0, id="c1")),
+            ],
+            [("f", {"a": 1}), ("f", {"a": 2})],
+            id="index and id for all",
+        ),
+        pytest.param(
+            [
+                fragments(piece("f", "{}", index=0, id="c1")),
+                fragments(piece(None, '{"a":', index=0)),
+                fragments(piece(None, "1}", index=0)),
+            ],
+            [("f", {"a": 1})],
+            id="an empty object holds the place",
+        ),
+        pytest.param(
+            [
+                fragments(piece("f", "{}", index=0, id="c1")),
+                fragments(piece("f", '{"a":', index=0, id="c1")),
+                fragments(piece("f", "1}", index=0, id="c1")),
+            ],
+            [("f", {"a": 1})],
+            id="an empty object holds the place, names repeated",
+        ),
+        pytest.param(
+            [fragments(piece("f", {"a": 1}, index=0)), fragments(piece(None, {"a": 2}, index=0))],
+            [("f", {"a": 2})],
+            id="an object that grows",
         ),
         pytest.param([fragments(piece("f", index=0, id="c"))], [("f", {})], id="no arguments"),
         pytest.param(
@@ -218,16 +266,112 @@ def test_ids_are_made_up_where_missing_and_never_occur_twice() -> None:
     assert all(call.id for call in calls)
 
 
-def test_a_call_that_comes_twice_runs_under_two_ids() -> None:
-    again = piece("f", '{"a":1}', id="same")
-    stream = ChatStream(provider="acme", model="asked")
-    stream.feed(event_of(fragments({**again, "index": 0})))
-    stream.feed(event_of(fragments({**again, "index": 1})))
-    stream.feed(event_of(finish="tool_calls"))
-    calls = stream.finish().tool_calls or []
-    assert [call.arguments for call in calls] == [{"a": 1}, {"a": 1}]
-    assert calls[0].id == "same"
-    assert calls[1].id not in {"", "same"}
+TWICE: list[tuple[str, list[Json]]] = [
+    (
+        "under another index",
+        [
+            fragments(piece("f", '{"a":1}', id="c", index=0)),
+            fragments(piece("f", '{"a":1}', id="c", index=1)),
+        ],
+    ),
+    (
+        "under the same index",
+        [
+            fragments(piece("f", '{"a":1}', id="c", index=0)),
+            fragments(piece("f", '{"a":1}', id="c", index=0)),
+        ],
+    ),
+    (
+        "whole after its pieces",
+        [
+            fragments(piece("f", '{"a"', id="c", index=0)),
+            fragments(piece(None, ":1}", index=0)),
+            fragments(piece("f", '{"a":1}', id="c", index=0)),
+        ],
+    ),
+    (
+        "whole without a name",
+        [
+            fragments(piece("f", '{"a"', id="c", index=0)),
+            fragments(piece(None, ":1}", index=0)),
+            fragments(piece(None, '{"a":1}', index=0)),
+        ],
+    ),
+    (
+        "without an index",
+        [
+            fragments(piece("f", '{"a":1}', id="c")),
+            fragments(piece("f", '{"a":1}', id="c")),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("deltas", [one[1] for one in TWICE], ids=[one[0] for one in TWICE])
+def test_a_call_that_is_sent_twice_is_one_call(deltas: list[Json]) -> None:
+    (call,) = calls_of(*deltas)
+    assert (call.id, call.name, call.arguments) == ("c", "f", {"a": 1})
+    assert call.error is None
+
+
+def test_equal_calls_under_their_own_ids_are_two_calls() -> None:
+    calls = calls_of(
+        fragments(piece("f", "{}", id="c1", index=0)), fragments(piece("f", "{}", id="c2", index=1))
+    )
+    assert [call.id for call in calls] == ["c1", "c2"]
+
+
+def test_one_id_for_two_calls_is_made_two() -> None:
+    calls = read_whole(
+        fragments(piece("f", '{"a":1}', id="c"), piece("f", '{"a":2}', id="c"))
+    ).tool_calls
+    assert calls is not None
+    assert [call.arguments for call in calls] == [{"a": 1}, {"a": 2}]
+    assert calls[0].id == "c" != calls[1].id
+
+
+def test_arguments_after_whole_ones_are_no_arguments() -> None:
+    (call,) = calls_of(
+        fragments(piece("f", '{"a":1}', index=0, id="c")), fragments(piece(None, '{"b"', index=0))
+    )
+    assert call.error is not None
+    assert call.raw_arguments == '{"a":1}{"b"'
+
+
+WRAPPED = {
+    "tool_uses": [
+        {"recipient_name": "functions.look", "parameters": {"at": "a"}},
+        {"recipient_name": "find", "parameters": '{"text":"b"}'},
+        {"recipient_name": "functions.look"},
+        {"parameters": {}},
+        "odd",
+    ]
+}
+
+
+@pytest.mark.parametrize("text", [True, False], ids=["text", "object"])
+def test_calls_in_openais_wrapper_are_taken_out(text: bool) -> None:
+    arguments = json.dumps(WRAPPED) if text else WRAPPED
+    calls = read_whole(fragments(piece("multi_tool_use.parallel", arguments, id="c"))).tool_calls
+    assert calls is not None
+    assert [(call.id, call.name, call.arguments) for call in calls] == [
+        ("c_0", "look", {"at": "a"}),
+        ("c_1", "find", {"text": "b"}),
+        ("c_2", "look", {}),
+    ]
+
+
+def test_odd_arguments_in_the_wrapper_are_refused() -> None:
+    uses = {"tool_uses": [{"recipient_name": "functions.look", "parameters": [1]}]}
+    (call,) = calls_of(fragments(piece("multi_tool_use.parallel", json.dumps(uses))))
+    assert (call.name, call.raw_arguments) == ("look", "[1]")
+    assert call.error is not None
+
+
+@pytest.mark.parametrize("arguments", ["{}", '{"tool_uses":[]}', '{"tool_uses":{}}', "[", "[]"])
+def test_an_odd_wrapper_stays_a_call_that_nobody_knows(arguments: str) -> None:
+    (call,) = calls_of(fragments(piece("multi_tool_use.parallel", arguments)))
+    assert call.name == "multi_tool_use.parallel"
 
 
 def test_a_call_under_way_shows_as_a_sign_of_life() -> None:

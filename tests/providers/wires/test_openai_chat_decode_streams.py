@@ -118,6 +118,29 @@ def test_only_the_first_choice_is_read() -> None:
     assert final.stop_reason == "stop"
 
 
+def test_choices_of_one_event_are_told_apart() -> None:
+    def both(mine: str, theirs: str) -> bytes:
+        return json.dumps(
+            {"choices": [{"index": 1, "delta": {"content": theirs}}, {"delta": {"content": mine}}]}
+        ).encode()
+
+    chunks, final = read_stream(both("a", "x"), both("b", "y"), event_of(finish="stop"))
+    assert [chunk.content for chunk in chunks] == ["a", "b"]
+    assert final.stop_reason == "stop"
+
+
+def test_a_whole_message_counts_where_no_delta_came() -> None:
+    def whole(text: str) -> bytes:
+        choice = {"index": 0, "message": {"content": text}, "finish_reason": "stop"}
+        return json.dumps({"choices": [choice]}).encode()
+
+    chunks, final = read_stream(whole("all of it"))
+    assert [chunk.content for chunk in chunks] == ["all of it"]
+    assert final.stop_reason == "stop"
+    chunks, _ = read_stream({"content": "all of it"}, whole("all of it"))
+    assert [chunk.content for chunk in chunks] == ["all of it"]
+
+
 def test_a_second_finish_reason_replaces_the_first() -> None:
     _, final = read_stream(
         {"content": "x"}, event_of(finish="stop"), event_of({"content": ""}, "length")
@@ -129,13 +152,15 @@ def test_a_second_finish_reason_replaces_the_first() -> None:
 
 KEYS = st.sampled_from(
     ["arguments", "choices", "code", "content", "custom", "delta", "detail", "error", "errors",
-     "finish_reason", "function", "function_call", "id", "index", "innererror", "input", "message",
-     "metadata", "model", "name", "object", "prompt_tokens", "raw", "reasoning_details", "refusal",
-     "status", "text", "thinking", "tool_calls", "type", "usage", "x_groq"]
+     "extra_content", "finish_reason", "function", "function_call", "id", "index", "innererror",
+     "input", "message", "metadata", "model", "name", "object", "parameters", "prompt_tokens",
+     "raw", "reasoning_details", "recipient_name", "refusal", "signature", "status", "summary",
+     "text", "thinking", "tool_calls", "tool_uses", "type", "usage", "x_groq"]
 )  # fmt: skip
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4)
-    | st.sampled_from(["²", "429", "1" * 5000, "9" * 400, "error", "text", "thinking"]),
+    | st.sampled_from(["²", "429", "1" * 5000, "9" * 400, "error", "text", "thinking",
+                        "reasoning.text", "multi_tool_use.parallel", "{}", '{"tool_uses":[{}]}']),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4),
     max_leaves=12,
 )  # fmt: skip

@@ -2,58 +2,61 @@
 
 Spec: https://platform.openai.com/docs/api-reference/chat/object and .../chat/streaming
 Reads what servers of this protocol really send, not only what the specification allows. Knows
-nothing about HTTP, keys or retries; of several choices only the first is read.
+nothing about HTTP, keys or retries; of several choices only the first is read. Sound that a model
+speaks is not read, and `<think>` within the text stays there: a wire does not know who wrote it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from victor.errors import (
     ContentFilterError,
     ProviderError,
     ProviderInvalidResponseError,
+    ProviderOverloadedError,
 )
 from victor.providers.failures import error_from_body
-from victor.providers.reading import (
-    count,
-    cut_off,
-    mapping,
-    not_ours,
-    parse_object,
-    unique_calls,
-    word,
-)
-from victor.types import (
-    CompletionResponse,
-    JsonObject,
-    StreamChunk,
-    ToolCall,
-    Usage,
-)
+from victor.providers.reading import cut_off, mapping, not_ours, parse_object, word
+from victor.providers.wires.openai_chat.calls import Calls
+from victor.providers.wires.openai_chat.content import WIRE
+from victor.providers.wires.openai_chat.usage import usage_of
+from victor.types import CompletionResponse, JsonObject, StreamChunk, Usage
 
 __all__ = ["ChatStream", "decode"]
 
-_STOPS: Mapping[str, str] = {
-    "stop": "stop",
-    "eos": "stop",
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "tool_calls": "tool_calls",
-    "tool_use": "tool_calls",
-    "function_call": "tool_calls",
-    "length": "length",
-    "max_tokens": "length",
-    "max_output": "length",
-    "model_length": "length",
-    "content_filter": "content_filter",
-    "error": "error",
-}
+_STOPS: Mapping[str, str] = MappingProxyType(
+    {
+        "stop": "stop",
+        "eos": "stop",
+        "eos_token": "stop",
+        "end_turn": "stop",
+        "stop_sequence": "stop",
+        "tool_calls": "tool_calls",
+        "tool_use": "tool_calls",
+        "function_call": "tool_calls",
+        "length": "length",
+        "max_tokens": "length",
+        "max_output": "length",
+        "model_length": "length",
+        "model_context_window_exceeded": "length",
+        "content_filter": "content_filter",
+        "content_filtered": "content_filter",
+        "refusal": "content_filter",
+        "safety": "content_filter",
+        "sensitive": "content_filter",
+        "error": "error",
+        "network_error": "error",
+        "insufficient_system_resource": "error",
+    }
+)
 _STAY = frozenset({"length", "content_filter", "error"})
 _DONE = b"[DONE]"
+_NOTHING: Mapping[str, Any] = MappingProxyType({})
 
 
 def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
@@ -70,11 +73,11 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
     choices = value.get("choices")
     if not isinstance(choices, list):
         raise not_ours(f"has no choices: {body[:200]!r}", provider=provider, model=model)
-    choice = _first(choices)
+    choice = _choice(choices) or mapping(choices[0] if choices else None)
     answer = _Answer(provider, model)
     answer.add_delta(mapping(choice.get("message")))
     answer.raw_stop = choice.get("finish_reason") or None
-    answer.usage = _usage(value)
+    answer.usage = usage_of(value, choice)
     answer.model = word(value.get("model")) or model
     final = answer.final(complete=True)
     return CompletionResponse.model_construct(
@@ -113,7 +116,7 @@ class ChatStream:
                 choice = value["choices"][0]
                 if not choice.get("finish_reason") and not choice.get("index"):
                     if value.get("usage"):
-                        self._answer.usage = _usage(value)
+                        self._answer.usage = usage_of(value, choice)
                     self._answer.has_text = True
                     return StreamChunk(text)
         except (ValueError, KeyError, IndexError, TypeError):
@@ -130,19 +133,18 @@ class ChatStream:
             raise error_from_body(
                 value, provider=answer.provider, model=answer.asked, where="in the stream"
             )
-        usage = _usage(value)
+        choices = value.get("choices")
+        choice = _choice(choices) if isinstance(choices, list) else _NOTHING
+        usage = usage_of(value, choice)
         if usage is not None:
             answer.usage = usage  # cumulative where repeated: the last one counts
         answer.model = word(value.get("model")) or answer.model
-        choices = value.get("choices")
-        choice = _first(choices) if isinstance(choices, list) else {}
-        if choice.get("index"):
-            return None
         if choice.get("finish_reason"):
             answer.raw_stop = choice["finish_reason"]
         delta = choice.get("delta")
         if not isinstance(delta, Mapping):
-            return None
+            # Who cannot stream may send the whole answer as one event.
+            delta = _NOTHING if answer.begun else mapping(choice.get("message"))
         return answer.add_delta(delta)
 
     def finish(self) -> StreamChunk:
@@ -162,9 +164,14 @@ class _Answer:
         self.has_text = False
         self.refused = False
         self.details: list[Any] = []
+        self.extra: JsonObject = {}
         self.raw_stop: Any = None
         self.usage: Usage | None = None
-        self.calls = _Calls()
+        self.calls = Calls()
+
+    @property
+    def begun(self) -> bool:
+        return bool(self.has_text or self.reasoning or self.calls)
 
     def add_delta(self, delta: Mapping[str, Any]) -> StreamChunk | None:
         """Add a delta, or the message of a whole answer, and return what it adds as a chunk."""
@@ -178,7 +185,9 @@ class _Answer:
         if isinstance(delta.get("reasoning_details"), list):
             self.details += delta["reasoning_details"]
             if not thought:
-                thought = "".join(_detail_text(item) for item in delta["reasoning_details"])
+                thought = "".join([_detail_text(item) for item in delta["reasoning_details"]])
+        if isinstance(delta.get("extra_content"), Mapping):
+            self.extra.update(delta["extra_content"])
         fragment = self.calls.add(delta)
         if text:
             self.content.append(text)
@@ -193,7 +202,7 @@ class _Answer:
         """Return the final chunk, or raise for an answer that is cut off, filtered or empty."""
         if self.raw_stop is None and not complete:
             raise cut_off(provider=self.provider, model=self.asked)
-        calls = self.calls.whole()
+        calls, extras = self.calls.whole()
         stop = "content_filter" if self.refused else self._stop(bool(calls))
         if not calls and not self.has_text and stop != "length":
             self._raise_empty(stop)
@@ -202,15 +211,26 @@ class _Answer:
             stop_reason=stop,
             usage=self.usage,
             is_final=True,
-            provider_state={"openai-chat": {"reasoning_details": self.details}}
-            if self.details
-            else None,
+            provider_state=self._state(extras),
             model=self.model,
         )
 
+    def _state(self, extras: list[Any] | None) -> JsonObject | None:
+        """Return what has to be sent back although no field of a message says it."""
+        state: JsonObject = {}
+        if self.details:
+            state["reasoning_details"] = _joined(self.details)
+        if self.extra:
+            state["extra_content"] = self.extra
+        if extras:
+            state["calls"] = extras
+        return {WIRE: {"provider": self.provider, **state}} if state else None
+
     def _stop(self, has_calls: bool) -> str:  # noqa: FBT001 - private, one caller
         raw = self.raw_stop
-        stop = _STOPS.get(raw.lower(), "other") if isinstance(raw, str) else "stop"
+        # Gemini says more behind a colon, such as `content_filter: RECITATION`.
+        found = raw.partition(":")[0].lower() if isinstance(raw, str) else "stop"
+        stop = _STOPS.get(found, "other")
         return "tool_calls" if has_calls and stop not in _STAY else stop
 
     def _raise_empty(self, stop: str) -> NoReturn:
@@ -221,6 +241,8 @@ class _Answer:
                 model=self.asked,
             )
         kind = ProviderError if stop == "error" else ProviderInvalidResponseError
+        if self.raw_stop == "insufficient_system_resource":  # DeepSeek
+            kind = ProviderOverloadedError
         raise kind(
             f"{self.provider} answered with neither text nor tool calls"
             f" (finish_reason {self.raw_stop!r})",
@@ -229,89 +251,25 @@ class _Answer:
         )
 
 
-class _Calls:
-    """Puts tool calls together from fragments, by index, else by id, else by order."""
-
-    def __init__(self) -> None:
-        self._calls: list[JsonObject] = []
-        self._by_index: dict[int, JsonObject] = {}
-
-    def add(self, delta: Mapping[str, Any]) -> str:
-        """Take the calls of a delta; return the text of their arguments."""
-        fragments = delta.get("tool_calls")
-        if not isinstance(fragments, list) or not fragments:
-            legacy = delta.get("function_call")
-            if not isinstance(legacy, Mapping):
-                return ""
-            fragments = [{"index": 0, "function": legacy}]
-        return "".join(self._add(item) for item in fragments if isinstance(item, Mapping))
-
-    def _add(self, item: Mapping[str, Any]) -> str:
-        function = mapping(item.get("function"))
-        custom = item.get("custom")
-        own = function or mapping(custom)
-        name, arguments = word(own.get("name")), own.get("arguments")
-        call = self._find(item.get("index"), word(item.get("id")), name)
-        # Some hosts repeat the name on every fragment, others send it in pieces before the rest.
-        if name and name != call["name"] and not call["text"]:
-            call["name"] += name
-        if custom and own is custom:
-            call["input"] = call.get("input", "") + word(own.get("input"))
-            arguments = {"input": call["input"]}
-        if isinstance(arguments, str):
-            call["text"] += [arguments] if arguments else []
-            return arguments or name
-        if arguments is not None:
-            # An object; anything else is kept to be refused like any other bad arguments.
-            call["text"] = [to_json(arguments).decode()]
-        return name or ("" if arguments is None else "…")
-
-    def _find(self, index: Any, call_id: str, name: str) -> JsonObject:
-        index = index if isinstance(index, int) else None
-        if index is not None:
-            call = self._by_index.get(index)
-        elif call_id:
-            call = next((one for one in self._calls if one["id"] == call_id), None)
-        else:
-            call = self._calls[-1] if self._calls and not name else None
-        if call is None or _is_another(call, call_id, name):
-            call = {"id": call_id, "name": "", "text": []}
-            self._calls.append(call)
-        if call_id:
-            call["id"] = call_id
-        if index is not None:
-            self._by_index[index] = call
-        return call
-
-    def whole(self) -> list[ToolCall]:
-        """Return every call, ids made unique; nameless ones are dropped: nothing can run them."""
-        return unique_calls(
-            (call["id"], call["name"], "".join(call["text"])) for call in self._calls
-        )
-
-
-def _is_another(call: JsonObject, call_id: str, name: str) -> bool:
-    """Tell whether a fragment at the index of a call begins the next one: index 0 for all."""
-    if call_id and call["id"]:
-        return bool(call_id != call["id"])
-    return bool(name and call["text"] and name != call["name"])
-
-
 def _texts(content: Any) -> tuple[str, str]:
     """Return the text and the thinking of a content field, which may be a list of parts."""
     if isinstance(content, str):
         return content, ""
+    if isinstance(content, Mapping):
+        content = [content]
     if not isinstance(content, list):
         return "", ""
     text, thought = "", ""
     for part in content:
-        if not isinstance(part, Mapping):
+        if isinstance(part, str):
+            text += part
+        elif not isinstance(part, Mapping):
             continue
-        if part.get("type") == "thinking":
+        elif part.get("type") == "thinking":
             inner = part.get("thinking")
             thought += inner if isinstance(inner, str) else _texts(inner)[0]
-        elif isinstance(part.get("text"), str):
-            text += part["text"]
+        else:
+            text += word(part.get("text"))
     return text, thought
 
 
@@ -320,38 +278,52 @@ def _detail_text(item: Any) -> str:
     return word(item.get("text") or item.get("summary"))
 
 
-def _usage(value: Mapping[str, Any]) -> Usage | None:
-    usage = value.get("usage")
-    if not usage and isinstance(value.get("x_groq"), Mapping):
-        usage = value["x_groq"].get("usage")
-    if not isinstance(usage, Mapping) or not usage:
-        return None
-    prompt = mapping(usage.get("prompt_tokens_details"))
-    completion = mapping(usage.get("completion_tokens_details"))
-    cached = count(prompt.get("cached_tokens"))
-    if cached is None:
-        cached = count(usage.get("prompt_cache_hit_tokens"))
-    asked, answered = count(usage.get("prompt_tokens")), count(usage.get("completion_tokens"))
-    total = count(usage.get("total_tokens"))
-    if asked is not None and answered is not None and total is not None:
-        # xAI's and Gemini's completion_tokens leave out the thinking, which the total has.
-        answered = max(answered, total - asked)
-    return Usage.model_construct(
-        prompt_tokens=asked,
-        completion_tokens=answered,
-        total_tokens=total,
-        cached_tokens=cached,
-        cache_write_tokens=count(prompt.get("cache_write_tokens")),
-        reasoning_tokens=count(completion.get("reasoning_tokens")),
-    )
+def _joined(details: list[Any]) -> list[Any]:
+    """Put each reasoning text together again, as a stream cuts it into many pieces."""
+    found: list[Any] = []
+    pieces: dict[int, list[str]] = {}
+    for item in details:
+        last = found[-1] if found else None
+        if last is None or not _continues(item, last):
+            found.append(dict(item) if isinstance(item, Mapping) else item)
+            continue
+        place, kind = len(found) - 1, _kind(item)
+        pieces.setdefault(place, [word(last.get(kind))]).append(word(item.get(kind)))
+        last.update({name: one for name, one in item.items() if one is not None})
+    for place, texts in pieces.items():
+        found[place][_kind(found[place])] = "".join(texts)
+    return found
+
+
+def _kind(item: Any) -> str:
+    return word(mapping(item).get("type")).removeprefix("reasoning.")
+
+
+def _continues(item: Any, last: Any) -> bool:
+    """Tell whether a detail is the next piece of the last one, which has no signature yet."""
+    if _kind(item) not in ("text", "summary") or _kind(item) != _kind(last):
+        return False
+    index = item.get("index")
+    return isinstance(index, int) and index == last.get("index") and not last.get("signature")
 
 
 def _is_error(value: Mapping[str, Any]) -> bool:
-    """Tell whether a body or an event is an error; vLLM, Mistral and FastAPI do not wrap theirs."""
+    """Tell whether a body or an event is an error; many do not wrap theirs in `error`."""
     if value.get("error"):
         return True
-    return "choices" not in value and ("detail" in value or value.get("object") == "error")
+    if "choices" in value:
+        return False
+    # vLLM and Mistral; FastAPI; SiliconFlow and Qwen.
+    return (
+        value.get("object") == "error"
+        or "detail" in value
+        or bool(value.get("code") and value.get("message"))
+    )
 
 
-def _first(choices: Sequence[Any]) -> Mapping[str, Any]:
-    return choices[0] if choices and isinstance(choices[0], Mapping) else {}
+def _choice(choices: list[Any]) -> Mapping[str, Any]:
+    """Return the first choice: there may be others before it, and in a stream there often are."""
+    for choice in choices:
+        if isinstance(choice, Mapping) and choice.get("index") in (0, None, ""):
+            return choice
+    return _NOTHING

@@ -176,11 +176,13 @@ def _format(output: OutputSchema | str) -> JsonObject:
     if not isinstance(output, OutputSchema):
         return {"type": "json_object"}
     strict = _allows_strict(output.schema) if output.strict is None else output.strict
+    said = {"description": output.description} if output.description else {}
     return {
         "type": "json_schema",
         "name": _NO_SCHEMA_NAME.sub("_", output.name)[:64],
         "schema": output.schema,
         "strict": strict,
+        **said,
     }
 
 
