@@ -38,7 +38,8 @@ def test_without_keys_the_embedded_model_is_marked_and_every_missing_key_has_a_c
     lines = result.stdout.splitlines()
     assert lines[0] == "* local              not needed"
     assert "  openai             missing: victor keys set openai" in lines
-    assert "      https://api.openai.com/v1  gpt-5-mini  OpenAI chat completions" in lines
+    row = VENDORS["openai"]
+    assert f"      {row.base_url}  {row.default_model}  {row.about}" in lines
     assert lines[-1] == "Without flags victor uses local (the embedded model: no API key found)"
     marked = [line for line in lines if line.startswith("*")]
     assert len(marked) == 1
@@ -54,11 +55,11 @@ def test_a_key_in_the_environment_is_marked_and_not_shown(monkeypatch: pytest.Mo
 def test_a_stored_key_and_a_key_command_are_told_without_asking_for_the_key(home: Path) -> None:
     index = home / "state" / "victor" / "keyring"
     index.mkdir(parents=True)
-    (index / "xai").touch()
-    (home / "victor" / "config.toml").write_text('[key_command]\nmistral = ["/no/such/program"]')
+    (index / "mistral").touch()
+    (home / "victor" / "config.toml").write_text('[key_command]\nxai = ["/no/such/program"]')
     output = victor_providers().stdout
-    assert "* xai                its key is in the keyring\n" in output
-    assert "  mistral            key_command is set\n" in output
+    assert "* mistral            its key is in the keyring\n" in output
+    assert "  xai                key_command is set\n" in output
 
 
 def test_json_has_every_provider_and_the_choice(home: Path) -> None:

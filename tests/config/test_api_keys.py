@@ -146,12 +146,12 @@ def test_keyring_is_not_imported_when_the_parameter_or_the_environment_has_the_k
 ) -> None:
     code = (
         "import sys; from victor.config.api_keys import get_api_key, key_hint, list_api_keys\n"
-        "print(get_api_key('groq', 'x'), get_api_key('openai'), len(list_api_keys()),"
+        "print(get_api_key('groq', 'x'), get_api_key('mistral'), len(list_api_keys()),"
         " key_hint('groq'), get_api_key('ollama'), 'keyring' in sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=environ | {"OPENAI_API_KEY": "y"},
+        env=environ | {"MISTRAL_API_KEY": "y"},
         capture_output=True,
         text=True,
         check=True,
@@ -272,21 +272,21 @@ def test_a_key_command_makes_up_for_a_keyring_in_trouble_without_a_warning(
 def test_a_list_shows_every_place_in_the_order_of_use(
     memory: MemoryKeyring, environ: dict[str, str]
 ) -> None:
-    for name in ("zed", "openai", "gone"):
+    for name in ("zed", "mistral", "gone"):
         store_api_key(name, SECRET, allow_plaintext=True, environ=environ)
     del memory.values["victor", "gone"]
-    settings = Settings(key_command={"openai": ("false",), "other": ("false",)})
-    environ |= {"OPENAI_API_KEY": "a", "HF_TOKEN": " "}
+    settings = Settings(key_command={"mistral": ("false",), "other": ("false",)})
+    environ |= {"MISTRAL_API_KEY": "a", "HF_TOKEN": " "}
     assert list_api_keys(environ=environ, settings=settings) == [
-        KeyRow("openai", "environment variable OPENAI_API_KEY", fingerprint("a")),
-        KeyRow("openai", "keyring", fingerprint(SECRET)),
-        KeyRow("openai", "key_command", None),
+        KeyRow("mistral", "environment variable MISTRAL_API_KEY", fingerprint("a")),
+        KeyRow("mistral", "keyring", fingerprint(SECRET)),
+        KeyRow("mistral", "key_command", None),
         KeyRow("gone", "keyring", None, "not there any more; `victor keys delete gone` forgets it"),
         KeyRow("zed", "keyring", fingerprint(SECRET)),
         KeyRow("other", "key_command", None),
     ]
     delete_api_key("gone", environ=environ)
-    assert stored_names(environ) == ("openai", "zed")
+    assert stored_names(environ) == ("mistral", "zed")
 
 
 def test_a_list_with_a_locked_keyring_still_shows_the_environment(
@@ -294,8 +294,8 @@ def test_a_list_with_a_locked_keyring_still_shows_the_environment(
 ) -> None:
     store_api_key("groq", SECRET, allow_plaintext=True, environ=environ)
     install(TroubledKeyring())
-    assert list_api_keys(environ=environ | {"OPENAI_API_KEY": "a"}) == [
-        KeyRow("openai", "environment variable OPENAI_API_KEY", fingerprint("a")),
+    assert list_api_keys(environ=environ | {"MISTRAL_API_KEY": "a"}) == [
+        KeyRow("mistral", "environment variable MISTRAL_API_KEY", fingerprint("a")),
         KeyRow("groq", "keyring", None, "the keyring is locked; unlock it and try again"),
     ]
 

@@ -55,22 +55,22 @@ VARIABLES = {"VICTOR_PROVIDER": "xai", "VICTOR_MODEL": "grok-x"}
         ),
         (
             choose(file=("openai", None), environ=VARIABLES),
-            f"openai / gpt-5-mini (set in {FILE}, which wins over VICTOR_PROVIDER)",
+            f"openai / gpt-6.1-terra (set in {FILE}, which wins over VICTOR_PROVIDER)",
         ),
         (
             choose(file=("xai", None), environ=VARIABLES),
             f"xai / grok-x (set in {FILE})",
         ),
         (choose(environ=VARIABLES | KEY), "xai / grok-x (VICTOR_PROVIDER)"),
-        (choose(environ=KEY), "openai / gpt-5-mini (OPENAI_API_KEY is set)"),
+        (choose(environ=KEY), "openai / gpt-6.1-terra (OPENAI_API_KEY is set)"),
         (
             choose(environ={"XAI_API_KEY": "k", "GROQ_API_KEY": "k"}),
             "groq / openai/gpt-oss-120b (GROQ_API_KEY is set)",
         ),
-        (choose(environ={"GROK_API_KEY": "k"}), "xai / grok-4 (GROK_API_KEY is set)"),
+        (choose(environ={"GROK_API_KEY": "k"}), "xai / grok-4.7 (GROK_API_KEY is set)"),
         (
             choose(environ={"XAI_API_KEY": "k"}, stored=["openai"]),
-            "xai / grok-4 (XAI_API_KEY is set)",
+            "xai / grok-4.7 (XAI_API_KEY is set)",
         ),
         (choose(stored=["xai", "groq"]), "groq / openai/gpt-oss-120b (its key is in the keyring)"),
         (choose(), "local (the embedded model: no API key found)"),
@@ -82,7 +82,7 @@ VARIABLES = {"VICTOR_PROVIDER": "xai", "VICTOR_MODEL": "grok-x"}
         ),
         (choose(flags=("local", None), environ=KEY), "local (--provider)"),
         (choose(flags=("custom_llm", None), known=["custom_llm"]), "custom_llm (--provider)"),
-        (choose(flags=("", " "), environ=KEY), "openai / gpt-5-mini (OPENAI_API_KEY is set)"),
+        (choose(flags=("", " "), environ=KEY), "openai / gpt-6.1-terra (OPENAI_API_KEY is set)"),
     ],
     ids=[
         "flag over file",
@@ -209,7 +209,7 @@ def test_a_vendor_that_has_no_model_to_run_is_not_found_by_its_key() -> None:
 
 def test_a_key_may_be_known_without_a_reason() -> None:
     choice = choose_provider(settings=Settings(), environ={}, has_key=lambda _: True)
-    assert choice.reason == "openai / gpt-5-mini (it has a key)"
+    assert choice.reason == "openai / gpt-6.1-terra (it has a key)"
 
 
 def test_settings_made_in_code_are_named_as_such() -> None:

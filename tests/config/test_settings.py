@@ -1,13 +1,17 @@
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from victor.config.catalog import VENDORS
+from victor.config.catalog import VENDORS, Vendor
+from victor.config.model_capabilities import ModelData
 from victor.config.settings import (
+    _MODEL,
+    _PROVIDER,
     ProviderSettings,
     Settings,
     config_path,
@@ -38,6 +42,43 @@ tool_mode = "constrained"
 stream_options = false
 max_tokens_name = "max_completion_tokens"
 needs_key = false
+wire = "openai-responses"
+auth = "api-key"
+embedding_model = "small"
+azure = true
+strict_fields = true
+effort = "thinking"
+reasoning_name = "reasoning"
+mistral = false
+alternating = true
+lacks = ["seed", "top_k"]
+
+[providers.mylab.models."large*"]
+vision = true
+
+[models."gpt-5.4*"]
+context_window = 100_000
+max_output_tokens = 9_000
+tool_mode = "constrained"
+tool_format = "hermes"
+parallel_tools = false
+vision = false
+documents = false
+json_schema = true
+reasoning = true
+sampling = false
+max_tokens_name = "max_tokens"
+system_role = "user"
+efforts = []
+thinking = "level"
+echo_reasoning = true
+think_tags = true
+starts_in_reasoning = true
+input_price = 1
+output_price = 2.5
+cached_price = 0
+cache_write_price = 1.25
+priced_on = 2026-01-31
 """
 
 
@@ -73,10 +114,57 @@ def test_every_setting_is_read_from_the_file(tmp_path: Path) -> None:
                 stream_options=False,
                 max_tokens_name="max_completion_tokens",
                 needs_key=False,
+                wire="openai-responses",
+                auth="api-key",
+                embedding_model="small",
+                azure=True,
+                strict_fields=True,
+                effort="thinking",
+                reasoning_name="reasoning",
+                mistral=False,
+                alternating=True,
+                lacks=("seed", "top_k"),
+                models={"large*": ModelData(vision=True)},
             ),
+        },
+        models={
+            "gpt-5.4*": ModelData(
+                context_window=100_000,
+                max_output_tokens=9_000,
+                tool_mode="constrained",
+                tool_format="hermes",
+                parallel_tools=False,
+                vision=False,
+                documents=False,
+                json_schema=True,
+                reasoning=True,
+                sampling=False,
+                max_tokens_name="max_tokens",
+                system_role="user",
+                efforts=(),
+                thinking="level",
+                echo_reasoning=True,
+                think_tags=True,
+                starts_in_reasoning=True,
+                input_price=1.0,
+                output_price=2.5,
+                cached_price=0.0,
+                cache_write_price=1.25,
+                priced_on="2026-01-31",
+            )
         },
         path=path,
     )
+
+
+def test_every_fact_of_a_model_and_every_quirk_of_a_vendor_can_be_set() -> None:
+    model = {item.name for item in fields(ModelData)}
+    assert set(_MODEL) == model
+    # What is not for users: a row's name, and what `base_url` and `wire` decide.
+    kept = {"name", "places", "url_variables", "express_url", "wire_elsewhere", "about"}
+    vendor = {item.name for item in fields(Vendor)} - kept
+    assert set(_PROVIDER) == vendor | {"models", "timeout", "max_retries"}
+    assert {item.name for item in fields(ProviderSettings)} == set(_PROVIDER)
 
 
 def test_without_a_file_everything_has_its_default(tmp_path: Path) -> None:
@@ -183,8 +271,8 @@ def test_bad_toml_is_placed_by_line_and_column(tmp_path: Path, text: str, start:
         ('modle = "x"', "FILE: modle: there is no such setting; did you mean mode or model?"),
         (
             "zzz = 1",
-            "FILE: zzz: there is no such setting; known are key_command, max_turns, mode, model, "
-            "provider, providers",
+            "FILE: zzz: there is no such setting; known are failover, fallback, key_command, "
+            "max_turns, mode, model, models, provider, providers, quality_floor",
         ),
         (
             '[providers.lab]\nbase_ulr = "x"',

@@ -32,9 +32,21 @@ def test_an_address_is_the_given_one_the_environments_or_the_catalogs() -> None:
     assert base_url_for(vendor, None, {"ACME_URL": ""}) == "https://api.acme.example/v1"
 
 
-def test_a_host_without_a_scheme_is_taken_for_ones_own_machine() -> None:
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("box:1234", "http://box:1234"),
+        ("box", "http://box:11434"),
+        (":1234", "http://127.0.0.1:1234"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0:80", "http://127.0.0.1:80"),
+        ("[::]:1234", "http://127.0.0.1:1234"),
+        ("https://box.example", "https://box.example"),
+    ],
+)
+def test_what_a_server_listens_on_is_read_as_where_it_is(host: str, address: str) -> None:
     vendor = Vendor("ollama", "http://127.0.0.1:11434", url_variables=("OLLAMA_HOST",))
-    assert base_url_for(vendor, None, {"OLLAMA_HOST": "box:1234"}) == "http://box:1234"
+    assert base_url_for(vendor, None, {"OLLAMA_HOST": host}) == address
 
 
 def test_places_are_filled_in_or_asked_for() -> None:

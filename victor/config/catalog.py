@@ -64,7 +64,7 @@ class Vendor:
     embedding_model: str | None = None
     """What `embed` uses where no model is named."""
     needs_key: bool = True
-    """False for servers on one's own machine."""
+    """False for servers on one's own machine, and where a cloud's credentials do."""
     wire: WireName = "openai-chat"
     wire_elsewhere: WireName | None = None
     """The protocol at any host but the vendor's own: servers that imitate it speak an older one."""

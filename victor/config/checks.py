@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import date, datetime
 from difflib import get_close_matches
 from types import MappingProxyType
 from typing import Any, TypeAlias
@@ -16,17 +17,21 @@ from urllib.parse import urlsplit
 __all__ = [
     "Check",
     "WrongSettingError",
+    "by_pattern",
     "by_provider",
     "checked",
+    "day",
     "flag",
     "integer",
     "one_of",
+    "price",
     "provider_name",
     "seconds",
     "table",
     "text",
     "texts",
     "url",
+    "words",
 ]
 
 _SECRETS = ("api_key", "apikey", "key", "secret", "token", "password")
@@ -102,6 +107,32 @@ def seconds(name: str, value: Any) -> float:
     return float(value)
 
 
+def price(name: str, value: Any) -> float:
+    """Accept a finite number of at least 0."""
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise _wrong(name, "a number of dollars", value)
+    if not 0 <= value < float("inf"):
+        raise WrongSettingError(f"{name}: expected at least 0 dollars, got {value}")
+    return float(value)
+
+
+def day(name: str, value: Any) -> str:
+    """Accept a date, TOML's own or a string, as YYYY-MM-DD."""
+    if isinstance(value, date) and not isinstance(value, datetime):
+        return value.isoformat()
+    if not isinstance(value, str):
+        raise _wrong(name, "a date like 2026-01-31", value)
+    try:
+        return date.fromisoformat(value).isoformat()
+    except ValueError:
+        raise WrongSettingError(f"{name}: expected a date like 2026-01-31") from None
+
+
+def words(name: str, value: Any) -> tuple[str, ...]:
+    """Accept a list of strings, which may be empty."""
+    return () if value == [] else texts(name, value)
+
+
 def texts(name: str, value: Any) -> tuple[str, ...]:
     """Accept a list of strings whose first is not blank."""
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
@@ -151,6 +182,20 @@ def by_provider(each: Check) -> Check:
         rows = table(name, value)
         return MappingProxyType(
             {provider_name(name, key): each(f"{name}.{key}", item) for key, item in rows.items()}
+        )
+
+    return check
+
+
+def by_pattern(each: Check) -> Check:
+    """Check a table from patterns of models' names to something."""
+
+    def check(name: str, value: Any) -> Mapping[str, Any]:
+        rows = table(name, value)
+        if any(not key.strip() for key in rows):
+            raise WrongSettingError(f'{name}: a pattern is empty; "*" stands for all models')
+        return MappingProxyType(
+            {key.strip(): each(f'{name}."{key}"', item) for key, item in rows.items()}
         )
 
     return check

@@ -1,16 +1,37 @@
 """What is known about models: how long their window is, which parameters they take, what they cost.
 
 Data with one rule: every row whose pattern matches a model says what it knows, later rows over
-earlier ones. Knows nothing about endpoints; what an endpoint says about itself is merged by the
-provider.
+earlier ones. The rows are in `victor/config/models/`; packages add theirs through the entry-point
+group `victor.models`, users through their settings file. Knows nothing about endpoints: what one
+says about itself comes as a `ModelData`, too, and is merged in `capabilities.py`.
 """
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
-from typing import Literal
+from functools import cache, lru_cache
+from importlib import import_module
+from typing import Any, Literal, NamedTuple
 
-__all__ = ["UNKNOWN_MODEL", "ModelData", "model_data"]
+__all__ = [
+    "ENTRY_POINTS",
+    "UNKNOWN_MODEL",
+    "ModelData",
+    "ModelRow",
+    "model_data",
+]
+
+_log = logging.getLogger(__name__)
+
+ENTRY_POINTS = "victor.models"
+"""Entry-point group of packages that know models: an iterable of `ModelRow`, or what returns one.
+
+A row may name the package's own provider, or any other.
+"""
+
+_BUILT_IN = ("openai", "anthropic", "google", "hosted", "open_weights", "prices")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,23 +72,90 @@ class ModelData:
     cached_price: float | None = None
     cache_write_price: float | None = None
     priced_on: str | None = None
-    """The day the prices were looked up, as YYYY-MM-DD."""
+    """The day the prices were looked up, as YYYY-MM-DD; None for a user's or an endpoint's own."""
 
     def over(self, below: ModelData) -> ModelData:
         """Return what `below` knows, with what this one knows over it."""
-        known = {
-            item.name: value
-            for item in fields(self)
-            if (value := getattr(self, item.name)) is not None
+        known: dict[str, Any] = {
+            name: value for name in _FIELDS if (value := getattr(self, name)) is not None
         }
-        return replace(below, **known)
+        if "input_price" in known:
+            known["priced_on"] = self.priced_on  # the day belongs to the price
+        return replace(below, **known) if known else below
 
+
+_FIELDS = tuple(item.name for item in fields(ModelData))
 
 UNKNOWN_MODEL = ModelData()
 
 
-def model_data(provider: str, model: str) -> ModelData:
-    """Return what is known about a model of a provider."""
-    if provider == "openai" and model.startswith(("gpt-5", "o1", "o3", "o4")):
-        return ModelData(sampling=False)
-    return UNKNOWN_MODEL
+class ModelRow(NamedTuple):
+    """Facts about the models whose names match a pattern."""
+
+    pattern: str
+    """A name, in which `*` stands for anything. With a slash it is compared with the whole name;
+    without one vendor, region and spelling do not matter, nor a date that it does not have."""
+    data: ModelData
+    providers: tuple[str, ...] = ()
+    """Names of the providers it holds for; empty for all."""
+
+    def matches(self, provider: str, model: str) -> bool:
+        """Tell whether the row holds for a provider's model, its name written as it may be."""
+        from victor.config.model_names import is_like  # most imports of this module look nothing up
+
+        return (not self.providers or provider in self.providers) and is_like(model, self.pattern)
+
+
+def model_data(provider: str, model: str, own: Iterable[ModelRow] = ()) -> ModelData:
+    """Return what is known about a model of a provider.
+
+    Args:
+        provider: the provider's name, such as `"openai"`.
+        model: its name for the model, with or without vendor, date and quantisation.
+        own: the user's rows (`Settings.model_rows`); they win over all others.
+    """
+    found = _known(provider, model)
+    for row in own:
+        if row.matches(provider, model):
+            found = row.data.over(found)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _known(provider: str, model: str) -> ModelData:
+    found = UNKNOWN_MODEL
+    for row in _rows():
+        if row.matches(provider, model):
+            found = row.data.over(found)
+    return found
+
+
+@cache
+def _rows() -> tuple[ModelRow, ...]:
+    rows: list[ModelRow] = []
+    for name in _BUILT_IN:
+        rows += import_module(f"victor.config.models.{name}").ROWS
+    return (*rows, *_rows_of_packages())
+
+
+def _rows_of_packages() -> list[ModelRow]:
+    from importlib.metadata import entry_points
+
+    rows: list[ModelRow] = []
+    for entry in sorted(entry_points(group=ENTRY_POINTS), key=lambda one: one.name):
+        try:
+            loaded = entry.load()
+            found = list(loaded() if callable(loaded) else loaded)
+            if not all(isinstance(row, ModelRow) for row in found):
+                raise TypeError("it has to give rows of victor.config.model_capabilities.ModelRow")
+        except Exception as error:  # noqa: BLE001 - a stranger's code, and no call depends on it
+            _log.warning(
+                "the models of the package entry %r (%s) are left out: %s: %s",
+                entry.name,
+                entry.value,
+                type(error).__name__,
+                error,
+            )
+        else:
+            rows += found
+    return rows

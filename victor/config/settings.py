@@ -8,6 +8,7 @@ Example of a whole file:
     provider = "openai"
     model = "gpt-5-mini"
     mode = "ask"
+    fallback = ["anthropic", "local"]
 
     [key_command]
     openai = ["pass", "show", "openai"]
@@ -15,6 +16,10 @@ Example of a whole file:
     [providers.mylab]
     base_url = "https://llm.mylab.example/v1"
     default_model = "large"
+
+    [models."large*"]
+    context_window = 32768
+    vision = true
 """
 
 from __future__ import annotations
@@ -27,24 +32,31 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
 
-from victor.config.catalog import VENDORS, Vendor
+from victor.config.catalog import VENDORS, AuthName, EffortName, Vendor, WireName
 from victor.config.checks import (
     Check,
     WrongSettingError,
+    by_pattern,
     by_provider,
     checked,
+    day,
     flag,
     integer,
     one_of,
+    price,
     seconds,
     table,
     text,
     texts,
     url,
+    words,
 )
+from victor.config.fallbacks import Fallback, fallbacks
+from victor.config.model_capabilities import ModelData, ModelRow
 from victor.errors import ConfigError
 
 __all__ = [
+    "Failover",
     "Mode",
     "ProviderSettings",
     "Settings",
@@ -57,6 +69,9 @@ __all__ = [
 Mode: TypeAlias = Literal["ask", "accept-edits", "plan", "auto"]
 """What the agent may do without asking."""
 
+Failover: TypeAlias = Literal["ask", "auto", "never"]
+"""Whether a fallback may answer where the chosen provider cannot."""
+
 _AT_LINE = re.compile(
     r"^(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", re.DOTALL
 )
@@ -67,15 +82,29 @@ class ProviderSettings:
     """One `[providers.NAME]` table; None leaves the catalog's or the provider's own default."""
 
     base_url: str | None = None
-    """Where the API is; on a new name this adds an OpenAI-compatible vendor."""
+    """Where the API is; on a new name this adds a vendor, OpenAI-compatible unless `wire` says."""
+    wire: WireName | None = None
+    """The protocol; see `victor.config.catalog.WireName`."""
+    auth: AuthName | None = None
+    """How the key is sent; for a new name: as the protocol's own vendor wants it."""
     default_model: str | None = None
+    embedding_model: str | None = None
     key_variables: tuple[str, ...] | None = None
     """Environment variables that may hold the key; `NAME_API_KEY` for a new name."""
     needs_key: bool | None = None
     """Whether a missing key is worth a warning; for a new name: whether `base_url` is https."""
+    azure: bool | None = None
     tool_mode: Literal["native", "constrained"] | None = None
     stream_options: bool | None = None
     max_tokens_name: Literal["max_tokens", "max_completion_tokens"] | None = None
+    strict_fields: bool | None = None
+    effort: EffortName | None = None
+    reasoning_name: Literal["reasoning_content", "reasoning"] | None = None
+    mistral: bool | None = None
+    alternating: bool | None = None
+    lacks: tuple[str, ...] | None = None
+    models: Mapping[str, ModelData] = field(default_factory=lambda: MappingProxyType({}))
+    """As `Settings.models`, for the models of this provider alone."""
     timeout: float | None = None
     """Seconds."""
     max_retries: int | None = None
@@ -92,11 +121,25 @@ class Settings:
     """From the file alone, like `provider`."""
     mode: Mode = "ask"
     max_turns: int = 50
+    fallback: tuple[Fallback, ...] = ()
+    """Who may answer where the chosen provider cannot, best first."""
+    failover: Failover = "ask"
+    quality_floor: int | None = None
+    """No fallback of a lower quality is used; each needs one then."""
     key_command: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Provider name to the program (an argument list, no shell) that prints its key."""
     providers: Mapping[str, ProviderSettings] = field(default_factory=lambda: MappingProxyType({}))
+    models: Mapping[str, ModelData] = field(default_factory=lambda: MappingProxyType({}))
+    """What the user knows about models, by patterns such as `"large*"`; it wins over victor's."""
     path: Path | None = None
     """The file these settings came from; None where there is none."""
+
+    def model_rows(self) -> tuple[ModelRow, ...]:
+        """Return what the user knows about models, the strongest last, for `model_data`."""
+        rows = [ModelRow(pattern, data) for pattern, data in self.models.items()]
+        for name, own in self.providers.items():
+            rows += [ModelRow(pattern, data, (name,)) for pattern, data in own.models.items()]
+        return tuple(rows)
 
     def vendors(self) -> Mapping[str, Vendor]:
         """Return the catalog with the user's changes, and their own vendors after it."""
@@ -105,11 +148,13 @@ class Settings:
             if (row := rows.get(name)) is None:
                 if own.base_url is None:
                     continue  # settings for "local" or for a provider that a package brings
+                auth = _AUTH.get(own.wire or "openai-chat", "bearer")
                 row = Vendor(
                     name,
                     own.base_url,
                     (default_key_variable(name),),
-                    needs_key=own.base_url.startswith("https:"),
+                    needs_key=own.base_url.startswith("https:") and auth != "aws",
+                    auth=auth,
                     about=f"from {self.path}" if self.path else "your own",
                 )
             rows[name] = _changed(row, own)
@@ -117,11 +162,19 @@ class Settings:
 
 
 _ROW_FIELDS = frozenset(item.name for item in fields(Vendor))
+_AUTH: Mapping[WireName, AuthName] = MappingProxyType(
+    {"anthropic": "x-api-key", "bedrock": "aws", "gemini": "x-goog-api-key"}
+)
 
 
 def _changed(row: Vendor, own: ProviderSettings) -> Vendor:
     pairs = ((item.name, getattr(own, item.name)) for item in fields(own))
     changes = {name: value for name, value in pairs if name in _ROW_FIELDS and value is not None}
+    if own.base_url is not None:
+        row = row.at(own.base_url)
+        changes["url_variables"] = ()  # the file wins over the environment
+    if own.wire is not None:
+        changes["wire_elsewhere"] = None
     return replace(row, **changes)
 
 
@@ -226,15 +279,64 @@ def _provider(name: str, value: Any) -> ProviderSettings:
     return ProviderSettings(**checked(table(name, value), _PROVIDER, name))
 
 
+def _model(name: str, value: Any) -> ModelData:
+    found = table(name, value)
+    if any(isinstance(item, dict) for item in found.values()):
+        raise WrongSettingError(
+            f'{name}: a pattern with a dot needs quotes, as in [models."a-1.5"]'
+        )
+    return ModelData(**checked(found, _MODEL, name))
+
+
+_MAX_TOKENS_NAME = one_of("max_tokens", "max_completion_tokens")
+
+_MODEL: Mapping[str, Check] = MappingProxyType(
+    {
+        "context_window": integer(1),
+        "max_output_tokens": integer(1),
+        "tool_mode": one_of("native", "constrained", "none"),
+        "tool_format": text,
+        "parallel_tools": flag,
+        "vision": flag,
+        "documents": flag,
+        "json_schema": flag,
+        "reasoning": flag,
+        "sampling": flag,
+        "max_tokens_name": _MAX_TOKENS_NAME,
+        "system_role": one_of("system", "developer", "user"),
+        "efforts": words,
+        "thinking": one_of("adaptive", "budget", "level"),
+        "echo_reasoning": flag,
+        "think_tags": flag,
+        "starts_in_reasoning": flag,
+        "input_price": price,
+        "output_price": price,
+        "cached_price": price,
+        "cache_write_price": price,
+        "priced_on": day,
+    }
+)
+
 _PROVIDER: Mapping[str, Check] = MappingProxyType(
     {
         "base_url": url,
+        "wire": one_of(*get_args(WireName)),
+        "auth": one_of(*get_args(AuthName)),
         "default_model": text,
+        "embedding_model": text,
         "key_variables": texts,
         "needs_key": flag,
+        "azure": flag,
         "tool_mode": one_of("native", "constrained"),
         "stream_options": flag,
-        "max_tokens_name": one_of("max_tokens", "max_completion_tokens"),
+        "max_tokens_name": _MAX_TOKENS_NAME,
+        "strict_fields": flag,
+        "effort": one_of(*get_args(EffortName)),
+        "reasoning_name": one_of("reasoning_content", "reasoning"),
+        "mistral": flag,
+        "alternating": flag,
+        "lacks": words,
+        "models": by_pattern(_model),
         "timeout": seconds,
         "max_retries": integer(0),
     }
@@ -246,8 +348,12 @@ _TOP: Mapping[str, Check] = MappingProxyType(
         "model": text,
         "mode": one_of(*get_args(Mode)),
         "max_turns": integer(1),
+        "fallback": fallbacks,
+        "failover": one_of(*get_args(Failover)),
+        "quality_floor": integer(0),
         "key_command": by_provider(texts),
         "providers": by_provider(_provider),
+        "models": by_pattern(_model),
     }
 )
 

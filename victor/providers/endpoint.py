@@ -89,7 +89,7 @@ def base_url_for(
             f"{vendor.name} has no address of its own: pass base_url (--base-url URL){hint}"
         )
     if "://" not in given and vendor.url_variables:
-        given = f"http://{given}"  # OLLAMA_HOST is host:port
+        given = _with_scheme(given, vendor)
     for place in vendor.places:
         if f"{{{place.name}}}" in given:
             found = _first(environ, place.variables) or _configured(vendor, place, environ)
@@ -114,6 +114,15 @@ def base_url_for(
 
         return vertex_address(address)
     return address
+
+
+def _with_scheme(host: str, vendor: Vendor) -> str:
+    """Read OLLAMA_HOST, which is what a server listens on: a host, a port, or both."""
+    base = urlsplit(vendor.base_url or "")
+    name, _, port = host.rpartition(":") if host.rpartition(":")[2].isdigit() else (host, "", "")
+    if name in ("", "0.0.0.0", "[::]"):  # noqa: S104 - everywhere, for a server; here, for us
+        name = base.hostname or name
+    return f"{base.scheme or 'http'}://{name}:{port or base.port or 80}"
 
 
 def _configured(vendor: Vendor, place: Place, environ: Mapping[str, str]) -> str | None:

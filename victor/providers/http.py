@@ -92,6 +92,7 @@ class HTTPProvider(BaseProvider):
             use_circuit_breaker=use_circuit_breaker,
             **kwargs,
         )
+        self.vendor = vendor = vendor.at(self.base_url or "")
         self.default_model = vendor.default_model
         if vendor.needs_key and not self.api_key:
             _log.warning("%s", missing_key_message(vendor.name))
