@@ -38,7 +38,7 @@ def test_an_address_is_the_given_one_the_environments_or_the_catalogs() -> None:
         ("box:1234", "http://box:1234"),
         ("box", "http://box:11434"),
         (":1234", "http://127.0.0.1:1234"),
-        ("0.0.0.0", "http://127.0.0.1:11434"),
+        ("0.0.0.0", "http://127.0.0.1:11434"),  # noqa: S104 - what a person has set
         ("0.0.0.0:80", "http://127.0.0.1:80"),
         ("[::]:1234", "http://127.0.0.1:1234"),
         ("https://box.example", "https://box.example"),

@@ -19,6 +19,7 @@ from tests.providers.loopback import (
     kept_open,
 )
 from victor.config.catalog import Vendor
+from victor.config.model_capabilities import ModelData, ModelRow
 from victor.errors import (
     CircuitOpenError,
     ConfigError,
@@ -201,7 +202,9 @@ async def test_a_dead_endpoint_is_not_asked_for_its_models() -> None:
 
 
 async def test_capabilities_and_defaults_come_from_the_vendors_row() -> None:
-    provider = HTTPProvider(replace(ACME, tool_mode="constrained"), api_key=KEY)
+    row = replace(ACME, tool_mode="constrained", base_url="http://127.0.0.1:9")
+    blind = ModelRow("m", ModelData(vision=False))
+    provider = HTTPProvider(row, api_key=KEY, models=[blind], max_retries=0)
     assert provider.name == "acme"
     assert provider.default_model == "acme-large"
     assert provider.supports_tools()
