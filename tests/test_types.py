@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -188,6 +189,18 @@ def test_an_attachment_has_exactly_one_source(source: dict[str, Any]) -> None:
 
 def test_an_empty_file_is_a_source() -> None:
     assert Attachment(media_type="text/plain", data=b"").data == b""
+
+
+def test_an_attachment_is_made_of_a_path_an_address_or_bytes(tmp_path: Path) -> None:
+    (tmp_path / "cat.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    made = [
+        Attachment.from_source(tmp_path / "cat.png"),
+        Attachment.from_source("https://x.example/cat.png"),
+        Attachment.from_source(b"\x89PNG\r\n\x1a\n", name="cat.png"),
+    ]
+    assert [(one.media_type, one.name) for one in made] == [("image/png", "cat.png")] * 3
+    assert made[0].data == made[2].data
+    assert made[1].url == "https://x.example/cat.png"
 
 
 # ---------------------------------------------------------------------------- answers

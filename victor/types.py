@@ -8,6 +8,7 @@ history can be shared. Change one with `message.model_copy(update={...})`.
 
 from __future__ import annotations
 
+import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,8 +56,8 @@ class _Value(BaseModel):
 class Attachment(_Value):
     """An image or a document that goes with a user's message.
 
-    Exactly one of `data` and `url` is set. A URL is handed to the vendor as it is; victor never
-    fetches it.
+    Exactly one of `data` and `url` is set. A URL is handed to the vendor as it is; only
+    `victor.providers.attachments.fetched` turns one into bytes, when asked to.
     """
 
     # As JSON, `data` is base64: bytes in general are no text.
@@ -76,6 +77,34 @@ class Attachment(_Value):
         if (self.data is None) == (self.url is None):
             raise ValueError("an attachment has either data or url")
         return self
+
+    @classmethod
+    def from_source(
+        cls,
+        source: str | os.PathLike[str] | bytes,
+        *,
+        media_type: str | None = None,
+        name: str | None = None,
+        max_bytes: int = 20 * 1024 * 1024,
+    ) -> Self:
+        """Make an attachment of a file, an address or bytes.
+
+        Args:
+            source: the path of a file, where `~` is the home directory; an http(s) address, which
+                is kept and not fetched; a `data:` URI; or the bytes themselves.
+            media_type: None: what the first bytes prove, else what the name's ending says.
+            name: the name to tell the vendor; None: that of the path or the address.
+            max_bytes: how long the data may be, 20 MiB by default; no more is read.
+
+        Raises:
+            ConfigError: the file is missing, unreadable, empty, too long, or no regular file; the
+                address has credentials; or nothing says what kind of file it is.
+            TypeError: the source is of none of these types.
+        """
+        from victor.media import found_file
+
+        found = found_file(source, media_type=media_type, name=name, max_bytes=max_bytes)
+        return cls(media_type=found.media_type, data=found.data, url=found.url, name=found.name)
 
 
 class ToolCall(_Value):

@@ -9,7 +9,7 @@ without it; a *hint* (a seed, a penalty) is left out, with a warning once. Knows
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal
@@ -90,13 +90,23 @@ def standard_options(options: Mapping[str, Any]) -> StandardOptions:
     if (choice := options.get("tool_choice")) is not None:
         found["tool_choice"], found["tool_name"] = _choice(choice)
     if (stop := options.get("stop")) is not None:
-        found["stop"] = (stop,) if isinstance(stop, str) else tuple(stop)
+        found["stop"] = _stop(stop)
     extra = {
         name: value
         for name, value in options.items()
         if value is not None and name not in _NAMED and name not in RESERVED_OPTIONS
     }
     return StandardOptions(**found, extra=extra)
+
+
+def _stop(stop: Any) -> tuple[str, ...]:
+    wanted = (stop,) if isinstance(stop, str) else stop
+    if isinstance(wanted, Iterable) and not isinstance(wanted, (bytes, Mapping)):
+        found = tuple(wanted)
+        if all(isinstance(one, str) for one in found):
+            # An empty one would stop everything at once; no API takes it.
+            return tuple(one for one in found if one)
+    raise ProviderInvalidRequestError(f"stop {stop!r} is not understood: pass a string or a list")
 
 
 def _output(wanted: Any) -> OutputSchema | Literal["json"] | None:
@@ -124,7 +134,7 @@ def _output(wanted: Any) -> OutputSchema | Literal["json"] | None:
 
 
 def _choice(choice: Any) -> tuple[Literal["auto", "none", "required"], str | None]:
-    if isinstance(choice, str):
+    if isinstance(choice, str) and choice:
         if choice in ("auto", "none", "required"):
             return choice, None  # type: ignore[return-value] # one of the three
         return ("required", None) if choice == "any" else ("required", choice)

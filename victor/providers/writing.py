@@ -29,8 +29,8 @@ def to_bytes(value: Any) -> bytes:
         # Lone surrogates, which no UTF-8 body can carry, or no JSON value at all.
         import json
     try:
-        text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    except (TypeError, ValueError) as error:
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    except (TypeError, ValueError, RecursionError) as error:
         raise UnsupportedFeatureError(f"the request cannot be written as JSON: {error}") from error
     return text.encode("utf-8", "replace")
 
