@@ -5,7 +5,7 @@ The bookkeeping of `pipeline`, which does the awaiting. Knows no task and no soc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -77,6 +77,13 @@ class Run:
         self._last: BaseException | None = None
         self._leave: Leave | None = None
 
+    def turn(self) -> Awaitable[None] | None:
+        """Return what has to be awaited before `start`: what other processes know."""
+        circuits = self.guard.circuits
+        if circuits is None or circuits.outside is None:
+            return None
+        return circuits.outside.turn(self._part)
+
     def start(self) -> None:
         """Begin an attempt, if the breaker lets it."""
         if not self._admitted() and self._last is not None:
@@ -92,6 +99,8 @@ class Run:
             try:
                 self._leave = circuits.admit(self._part, self._observe)
             except CircuitOpenError:
+                if circuits.outside is not None:
+                    circuits.outside.changed(self._part)
                 # Opened while we waited: what this call failed of tells the caller more.
                 if self._last is not None:
                     return False
@@ -100,13 +109,23 @@ class Run:
 
     def progress(self) -> None:
         """Say that the attempt delivers."""
-        if self._leave is not None and self.guard.circuits is not None:
-            self.guard.circuits.probe_progress(self._leave)
+        circuits, leave = self.guard.circuits, self._leave
+        if leave is None or circuits is None:
+            return
+        circuits.probe_progress(leave)
+        if circuits.outside is not None:
+            circuits.outside.changed(self._part)
 
     def settle(self, outcome: Outcome, error: BaseException | None = None) -> None:
         """Give the attempt's vote."""
-        if self._leave is not None and self.guard.circuits is not None:
-            self.guard.circuits.settle(self._leave, outcome, error)
+        circuits, leave = self.guard.circuits, self._leave
+        if leave is None or circuits is None:
+            return
+        again = leave.endpoint.settled
+        circuits.settle(leave, outcome, error)
+        if circuits.outside is not None and not again:
+            seconds = self.guard.clock() - self._since
+            circuits.outside.settled(self._part, outcome, error, seconds)
 
     def succeeded(self) -> None:
         self.settle(_OK)

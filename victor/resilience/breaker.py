@@ -16,13 +16,13 @@ import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from random import random as _random
 from threading import Lock
 from typing import Literal, NoReturn, TypeAlias
 
 from victor.errors import CircuitOpenError
 from victor.resilience.breaker_policy import BreakerPolicy
+from victor.resilience.breaker_values import BreakerSnapshot, BreakerState, Permit
 from victor.resilience.events import (
     BreakerClosed,
     BreakerEvent,
@@ -45,46 +45,11 @@ __all__ = [
     "Permit",
 ]
 
-BreakerState: TypeAlias = Literal["closed", "open", "half-open", "forced-open", "disabled"]
-"""The automatic three, and the two that a person sets."""
-
 _Listener: TypeAlias = Callable[[BreakerEvent], None]
 _Mode: TypeAlias = Literal["auto", "forced-open", "disabled"]
 
 _log = logging.getLogger(__name__)
 _POLICY = BreakerPolicy()
-
-
-@dataclass(frozen=True, slots=True)
-class BreakerSnapshot:
-    """A breaker at one moment."""
-
-    name: str
-    state: BreakerState
-    consecutive: int
-    """Failures in a row."""
-    calls: int
-    """Calls that voted within the window."""
-    failures: int
-    """Failures within the window."""
-    trips: int
-    """How often it opened since it was last well; open times grow with it."""
-    retry_at: float | None
-    """When the next call will be let through, on the breaker's clock; None if at once."""
-    last_error: str | None
-    """Type and first line of the failure that opened it; None when closed."""
-
-
-class Permit:
-    """Leave to make one attempt; settled exactly once."""
-
-    __slots__ = ("epoch", "observe", "settled", "since")
-
-    def __init__(self, epoch: int, since: float, observe: _Listener | None) -> None:
-        self.epoch = epoch
-        self.observe = observe
-        self.since = since
-        self.settled = False
 
 
 class CircuitBreaker:
@@ -128,6 +93,7 @@ class CircuitBreaker:
         self._trips = 0
         self._until = 0.0
         self._probe: Permit | None = None
+        self._probed_elsewhere = False
         self._last_error: BaseException | None = None
         self._listeners: tuple[_Listener, ...] = ()
 
@@ -138,6 +104,11 @@ class CircuitBreaker:
             return self._mode
         state: BreakerState = self._machine.current_state  # type: ignore[assignment] # its str
         return state
+
+    @property
+    def epoch(self) -> int:
+        """How often the state changed; cheap, for those who watch for changes."""
+        return self._epoch
 
     def admit(self, observe: _Listener | None = None) -> Permit:
         """Ask for leave to make an attempt; every permit has to be settled.
@@ -232,7 +203,44 @@ class CircuitBreaker:
                 trips=self._trips,
                 retry_at=retry_at if retry_at > now else None,
                 last_error=None if self._last_error is None else one_line(self._last_error),
+                epoch=self._epoch,
             )
+
+    def adopt(
+        self,
+        until: float | None,
+        *,
+        trips: int = 0,
+        error: BaseException | None = None,
+        probing: bool = False,
+    ) -> int:
+        """Take over what somebody else found out; attempts under way lose their votes.
+
+        Has no effect on `force_open()` and `disable()`.
+
+        Args:
+            until: when a call may be let through, on the breaker's clock; None if all is well.
+            trips: how often the circuit opened in a row.
+            error: the failure that opened it.
+            probing: somebody else's trial call is on its way.
+
+        Returns:
+            The epoch, as of then.
+        """
+        event: BreakerEvent | None = None
+        with self._lock:
+            was = self._machine.current_state
+            if self._mode == "auto":
+                self._trips = trips
+                if until is not None:
+                    opened = self._open_until(until, error, probing=probing)
+                    event = opened if was != "open" else None
+                elif was != "closed":
+                    event = self._close()
+            epoch = self._epoch
+        if event is not None:
+            self._tell(event)
+        return epoch
 
     def force_open(self) -> None:
         """Refuse everything until `auto()` or `disable()`."""
@@ -297,21 +305,23 @@ class CircuitBreaker:
             self._machine.call(_fail)
 
     def _open(self, outcome: Outcome, error: BaseException | None) -> BreakerEvent:
+        open_s = self.policy.open_s(
+            self._trips, self._random(), retry_after=outcome.retry_after, local=outcome.local
+        )
+        self._trips += not outcome.local
+        return self._open_until(self._clock() + open_s, error)
+
+    def _open_until(
+        self, until: float, error: BaseException | None, *, probing: bool = False
+    ) -> BreakerEvent:
         if self._machine.current_state != "open":
             self._machine.open()
-        policy = self.policy
-        open_s = min(policy.max_open_s, policy.base_open_s * 2.0 ** min(self._trips, 64))
-        open_s *= 0.5 + self._random() / 2
-        if outcome.local:
-            open_s = min(open_s, policy.local_open_s)
-        else:
-            open_s = max(open_s, min(outcome.retry_after or 0.0, policy.max_retry_after_s))
-            self._trips += 1
-        self._until = self._clock() + open_s
+        self._until = until
+        self._probed_elsewhere = probing
         self._last_error = error
         self._probe = None
         self._epoch += 1
-        return BreakerOpened(self.name, self._until, error)
+        return BreakerOpened(self.name, until, error)
 
     def _close(self) -> BreakerEvent:
         self._machine.close()
@@ -338,6 +348,8 @@ class CircuitBreaker:
             wait, why = None, "it was taken out of service by hand"
         elif state == "half-open":
             why = "it failed repeatedly and a trial call is probing it right now"
+        elif self._probed_elsewhere:
+            why = "it failed repeatedly and another process is probing it right now"
         else:
             why = f"it failed repeatedly; next try in {wait:.1f} s"
         last = "" if self._last_error is None else f" (last failure: {one_line(self._last_error)})"

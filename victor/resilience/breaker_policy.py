@@ -38,3 +38,20 @@ class BreakerPolicy:
         for name in self.__slots__:
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name} must be above 0, not {getattr(self, name)!r}")
+
+    def open_s(
+        self, trips: int, random: float, *, retry_after: float | None = None, local: bool = False
+    ) -> float:
+        """Return for how long a circuit opens.
+
+        Args:
+            trips: how often it opened in a row before.
+            random: a number from 0 up to 1; spreads the open times of many clients.
+            retry_after: seconds the server asked us to wait.
+            local: it is this machine that is offline.
+        """
+        open_s = min(self.max_open_s, self.base_open_s * 2.0 ** min(trips, 64))
+        open_s *= 0.5 + random / 2
+        if local:
+            return min(open_s, self.local_open_s)
+        return max(open_s, min(retry_after or 0.0, self.max_retry_after_s))

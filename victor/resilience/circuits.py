@@ -8,17 +8,17 @@ endpoint share its circuits. Knows nothing about what is guarded.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from functools import cache
 from threading import Lock
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from victor.errors import CircuitOpenError
 from victor.resilience.breaker import BreakerPolicy, CircuitBreaker, Permit
 from victor.resilience.events import BreakerEvent
 from victor.resilience.votes import Outcome, Vote
 
-__all__ = ["Circuits", "Leave", "SharedCircuits", "shared_circuits"]
+__all__ = ["Circuits", "Leave", "Outside", "SharedCircuits", "shared_circuits"]
 
 _Listener: TypeAlias = Callable[[BreakerEvent], None]
 
@@ -46,6 +46,24 @@ class Leave:
         self.observe = observe
 
 
+class Outside(Protocol):
+    """What an endpoint's circuits have to do with those of other processes.
+
+    `pipeline` asks it before each attempt and tells it after; nothing here may block.
+    """
+
+    def turn(self, part: str | None) -> Awaitable[None] | None:
+        """Take over what others know; what is returned has to be awaited before `admit`."""
+
+    def changed(self, part: str | None) -> None:
+        """Pass on what an attempt that is not over changed."""
+
+    def settled(
+        self, part: str | None, outcome: Outcome, error: BaseException | None, seconds: float
+    ) -> None:
+        """Pass on what an attempt that is over changed, and remember the attempt."""
+
+
 class Circuits:
     """The breakers of one endpoint.
 
@@ -58,6 +76,8 @@ class Circuits:
         self, endpoint: CircuitBreaker, make: Callable[[str], CircuitBreaker] | None = None
     ) -> None:
         self.endpoint = endpoint
+        self.outside: Outside | None = None
+        """Set by `SharedCircuits.join`; None shares nothing."""
         self._make = make or endpoint.like
         self._parts: OrderedDict[str, CircuitBreaker] = OrderedDict()
         self._lock = Lock()
@@ -78,7 +98,7 @@ class Circuits:
         Raises:
             CircuitOpenError: the circuit of the endpoint or of the part is open.
         """
-        breaker = self._parts.get(part) if part is not None and self._parts else None
+        breaker = None if part is None else self.known_part(part)
         if breaker is None:
             return Leave(self.endpoint.admit(observe), part, None, observe)
         permit = breaker.admit(observe)
@@ -91,7 +111,7 @@ class Circuits:
     def settle(self, leave: Leave, outcome: Outcome, error: BaseException | None = None) -> None:
         """Record what became of an attempt. Later calls for the same leave have no effect."""
         if outcome.of_part and leave.part is not None and outcome.vote is Vote.FAIL:
-            breaker = self._part(leave.part)
+            breaker = self.part(leave.part)
             permit = leave.part_permit
             if permit is None and not leave.endpoint.settled:
                 permit = breaker.late_permit(leave.observe)
@@ -101,22 +121,27 @@ class Circuits:
             return
         if leave.part_permit is not None:
             says = _NEUTRAL if outcome.vote is Vote.FAIL else outcome
-            self._part(leave.part or "").settle(leave.part_permit, says)
+            self.part(leave.part or "").settle(leave.part_permit, says)
         self.endpoint.settle(leave.endpoint, outcome, error)
 
     def probe_progress(self, leave: Leave) -> None:
         """Say that an attempt delivers; see `CircuitBreaker.probe_progress`."""
         self.endpoint.probe_progress(leave.endpoint)
         if leave.part_permit is not None:
-            self._part(leave.part or "").probe_progress(leave.part_permit)
+            self.part(leave.part or "").probe_progress(leave.part_permit)
 
     def wait_s(self, part: str | None = None) -> float:
         """Seconds until a call may be let through: 0 if at once, infinite if forced open."""
         wait = self.endpoint.wait_s()
-        breaker = self._parts.get(part) if part is not None and self._parts else None
+        breaker = None if part is None else self.known_part(part)
         return wait if breaker is None else max(wait, breaker.wait_s())
 
-    def _part(self, name: str) -> CircuitBreaker:
+    def known_part(self, name: str) -> CircuitBreaker | None:
+        """Return the breaker of a part that has failed alone."""
+        return self._parts.get(name) if self._parts else None
+
+    def part(self, name: str) -> CircuitBreaker:
+        """Return the breaker of a part, which is made if need be."""
         with self._lock:
             breaker = self._parts.get(name)
             if breaker is None:
@@ -136,6 +161,7 @@ class SharedCircuits:
     def __init__(self, most: int = _MOST_ENDPOINTS) -> None:
         self._most = most
         self._found: OrderedDict[str, Circuits] = OrderedDict()
+        self._join: Callable[[Circuits], Outside] | None = None
         self._lock = Lock()
 
     def of(
@@ -153,6 +179,8 @@ class SharedCircuits:
             if circuits is None:
                 breaker = CircuitBreaker(name, policy or BreakerPolicy(), owner=owner)
                 circuits = self._found[name] = Circuits(breaker)
+                if self._join is not None:
+                    circuits.outside = self._join(circuits)
                 if len(self._found) > self._most:
                     self._drop_one()
             self._found.move_to_end(name)
@@ -162,6 +190,13 @@ class SharedCircuits:
         """Return what there is, least recently used first."""
         with self._lock:
             return list(self._found.values())
+
+    def join(self, join: Callable[[Circuits], Outside] | None) -> None:
+        """Connect all circuits, those to come too, with other processes; None ends it."""
+        with self._lock:
+            self._join = join
+            for circuits in self._found.values():
+                circuits.outside = None if join is None else join(circuits)
 
     def clear(self) -> None:
         """Forget everything; objects that hold circuits keep them."""

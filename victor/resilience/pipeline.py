@@ -11,7 +11,6 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from functools import partial
 from random import random as _random
 from typing import TypeVar
 
@@ -98,6 +97,7 @@ class Pipeline:
         records: list[Attempt] | None = None,
         deadlines: Deadlines | None = None,
         on_event: Observer | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> T:
         """Make attempts until one succeeds or trying again is no use.
 
@@ -107,6 +107,8 @@ class Pipeline:
             records: gets every attempt that is over.
             deadlines: limits for this call instead of the pipeline's.
             on_event: a second observer, for this call only.
+            before: awaited before each attempt, outside its deadline, unless the breaker refuses
+                it anyway; what it raises ends the call and says nothing about the endpoint.
 
         Raises:
             CircuitOpenError: refused by the breaker; nothing was attempted.
@@ -116,6 +118,10 @@ class Pipeline:
         limit_s = (deadlines or self.deadlines).call_s
         run = Run(self._guard, self._observer(on_event), part, records)
         while True:
+            if before is not None and not self._is_open(part):
+                await before()
+            if (turn := run.turn()) is not None:
+                await turn
             run.start()
             try:
                 value = await self._within(limit_s, attempt)
@@ -139,6 +145,7 @@ class Pipeline:
         part: str | None = None,
         deadlines: Deadlines | None = None,
         on_event: Observer | None = None,
+        before: Callable[[], Awaitable[None]] | None = None,
     ) -> AsyncGenerator[T, None]:
         """Pass a stream on, item by item. It is tried again only before its first content.
 
@@ -154,6 +161,7 @@ class Pipeline:
             part: what of the endpoint it is for, which may fail alone.
             deadlines: limits for this stream instead of the pipeline's.
             on_event: a second observer, for this stream only.
+            before: as in `call`.
 
         Raises:
             CircuitOpenError: refused by the breaker; nothing was attempted.
@@ -163,7 +171,15 @@ class Pipeline:
             BaseException: what the last attempt raised, unchanged.
         """
         run = Run(self._guard, self._observer(on_event), part, [])
-        begin = partial(StreamAttempt, run, deadlines or self.deadlines, finish)
+        limits = deadlines or self.deadlines
+
+        async def begin() -> StreamAttempt:
+            if before is not None and not self._is_open(part):
+                await before()
+            if (turn := run.turn()) is not None:
+                await turn
+            return StreamAttempt(run, limits, finish)
+
         return self._stream(attempt, has_content, is_final, text_of, begin)
 
     async def call_once(self, fn: Callable[[], Awaitable[T]]) -> T:
@@ -178,6 +194,8 @@ class Pipeline:
             BaseException: what `fn` raised, unchanged.
         """
         run = Run(self._guard, self._observer(None))
+        if (turn := run.turn()) is not None:
+            await turn
         run.start()
         try:
             value = await fn()
@@ -193,10 +211,10 @@ class Pipeline:
         has_content: Callable[[T], bool],
         is_final: Callable[[T], bool],
         text_of: Callable[[T], str],
-        begin: Callable[[], StreamAttempt],
+        begin: Callable[[], Awaitable[StreamAttempt]],
     ) -> AsyncGenerator[T, None]:
         while True:
-            state = begin()
+            state = await begin()
             dog, parts, idle_s = state.dog, state.parts, state.limits.idle_s
             source: AsyncIterator[T] | None = None
             try:
@@ -247,6 +265,9 @@ class Pipeline:
             return value
         finally:
             dog.close()
+
+    def _is_open(self, part: str | None) -> bool:
+        return self.circuits is not None and self.circuits.wait_s(part) > 0
 
     def _observer(self, on_event: Observer | None) -> Observer | None:
         observers = [each for each in (self._on_event, on_event) if each is not None]

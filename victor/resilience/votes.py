@@ -230,6 +230,10 @@ def _first_meaning(error: BaseException) -> tuple[Outcome, BaseException]:
     return _NEUTRAL, error
 
 
+def _is_redirect(status: int | None) -> bool:
+    return status is not None and 300 <= status < 400
+
+
 def _is_refusal(status: int | None) -> bool:
     return status is not None and 400 <= status < 500
 
@@ -239,6 +243,8 @@ def _meaning(error: BaseException, *, below_ours: bool) -> Outcome | None:
     if not isinstance(error, Exception):
         return None if isinstance(error, BaseExceptionGroup) else _NEUTRAL
     if isinstance(error, ProviderError):
+        if _is_redirect(error.status_code):
+            return _NEUTRAL  # not followed: nobody knows who sent it
         for kind, vote in _OURS:
             if isinstance(error, kind):
                 if isinstance(error, ProviderInvalidResponseError):
@@ -269,8 +275,8 @@ def _by_status(status: int | None) -> Outcome | None:
         return None
     if status in _STATUS:
         return _STATUS[status]
-    if status < 400:
-        return _NEUTRAL  # redirects are not followed
+    if _is_redirect(status):
+        return _NEUTRAL
     return _ALIVE if status < 500 else _FAIL
 
 
