@@ -60,8 +60,8 @@ async def test_failure_in_a_later_turn_keeps_what_was_done(streaming: bool) -> N
 
 
 async def test_interrupted_stream_keeps_the_part_that_came() -> None:
-    provider = Chunks([text("half an "), text("answ"), ProviderConnectionError("gone")], [final()])
-    agent = Agent(provider)
+    broken: list[Any] = [text("half an "), text("answ"), ProviderConnectionError("gone")]
+    agent = Agent(provider := Chunks(broken, broken, [final()]))
     with pytest.raises(StreamInterruptedError) as caught:
         await stream_of(agent)
     assert caught.value.partial == "half an answ"

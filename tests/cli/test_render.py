@@ -6,6 +6,9 @@ import pytest
 
 from victor.agent.events import (
     AgentEvent,
+    AnswerRestarted,
+    FailedOver,
+    KeySwitched,
     ReasoningDelta,
     RetryScheduled,
     RunFinished,
@@ -183,3 +186,51 @@ def test_colours_wrap_what_we_say() -> None:
 )
 def test_a_call_is_summed_up_on_one_line(arguments: JsonObject, line: str) -> None:
     assert summary(ToolCall(name="t", arguments=arguments)) == line
+
+
+# ---------------------------------------------------------------------------- seams and moves
+
+MOVED = FailedOver("a/big", "b/small", "down\x1b[2J", ("Images are left out.",))
+ANSWERED = TurnFinished(Message(role="assistant", content="x"), None, "stop")
+
+
+def test_an_answer_that_broke_off_is_marked_where_its_text_is() -> None:
+    answer, notes = io.StringIO(), io.StringIO()
+    renderer = Renderer(answer=answer, notes=notes, colour=True)
+    for event in (TextDelta("half an answ\x1b["), AnswerRestarted("half an answ", "gone\nnow")):
+        renderer.show(event)
+    renderer.show(TextDelta("2 whole"))
+    assert answer.getvalue() == (
+        "half an answ\n✂ the answer broke off (gone now); the text above is discarded, "
+        "asking again\n2 whole"
+    )
+    assert notes.getvalue() == ""
+
+
+@pytest.mark.parametrize("partial", ["", "half"], ids=["nothing-shown", "shown-by-others"])
+def test_a_seam_without_text_of_ours_is_a_note(partial: str) -> None:
+    notes = io.StringIO()
+    answer = None if partial else io.StringIO()
+    Renderer(answer=answer, notes=notes).show(AnswerRestarted(partial, "gone"))
+    assert notes.getvalue().startswith("✂ the answer broke off (gone); ")
+
+
+def test_a_move_is_one_line_with_its_reason_and_what_is_lost() -> None:
+    assert _shown([TextDelta("x"), MOVED]) == "x\n⇢ a/big → b/small: down · Images are left out.\n"
+
+
+def test_a_move_is_told_once_until_the_first_choice_is_back() -> None:
+    turn: list[AgentEvent] = [TurnStarted(1), MOVED, ANSWERED]
+    shown = _shown([*turn, *turn, RunFinished(RESULT), TurnStarted(1), ANSWERED, *turn])
+    line = "⇢ a/big → b/small: down · Images are left out.\n"
+    assert shown == f"{line}⇠ back at a/big\n{line}"
+
+
+def test_another_move_is_told_at_once() -> None:
+    other = FailedOver("a/big", "c/tiny", "down")
+    shown = _shown([TurnStarted(1), MOVED, ANSWERED, TurnStarted(2), other, ANSWERED])
+    assert shown.splitlines()[1:] == ["⇢ a/big → c/tiny: down"]
+
+
+def test_a_switched_key_is_one_line() -> None:
+    assert _shown([KeySwitched("k:1", "k:2", "revoked")]) == "⇢ key k:1 → k:2: revoked\n"

@@ -108,6 +108,7 @@ def test_json_says_all_in_one_object(llm: LLM, capsys: pytest.CaptureFixture[str
         "provider": "openai-compatible",
         "model": "m",
         "exit_code": 0,
+        "events": [],
     }
 
 

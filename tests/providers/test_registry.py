@@ -13,6 +13,7 @@ import pytest
 from victor.config.catalog import VENDORS
 from victor.errors import ConfigError, UnknownProviderError, WeightsMissingError
 from victor.providers import registry
+from victor.providers.failover import FailoverProvider
 from victor.providers.http import HTTPProvider
 from victor.providers.registry import create_provider, list_providers, register_provider
 from victor.providers.scripted import MockLLM
@@ -217,3 +218,46 @@ def test_listing_does_not_import_the_packages(tmp_path: Path) -> None:
     names, _, imported = _outcomes(tmp_path, ["tiny = tiny_plugin:Good"])
     assert "tiny" in names
     assert not imported
+
+
+# ---------------------------------------------------------------------------- several as one
+
+
+async def test_several_names_make_one_provider(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-1")
+    register_provider("mine", Mine)
+    async with create_provider("failover", routes=["openai/gpt-5", "mine", Mine()]) as made:
+        assert isinstance(made, FailoverProvider)
+        assert (made.name, made.default_model) == ("failover", "gpt-5")
+        states = await made.explain()
+        assert [one.label for one in states] == ["openai/gpt-5", "mine/mock", "mock/mock"]
+        assert [one.usable for one in states] == [True, True, True]
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        ({}, "a failover needs routes"),
+        ({"routes": ["mine", "opena/gpt-5"]}, "no provider is called 'opena': did you mean openai"),
+        ({"routes": ["mine"], "policy": "perhaps"}, "policy is one of"),
+    ],
+    ids=["none", "unknown", "policy"],
+)
+def test_a_failover_that_cannot_be_is_refused_when_it_is_made(
+    options: dict[str, Any], says: str
+) -> None:
+    register_provider("mine", Mine)
+    with pytest.raises(ConfigError, match=says):
+        create_provider("failover", **options)
+
+
+async def test_the_embedded_model_of_a_route_is_the_file_that_is_loaded(tmp_path: Path) -> None:
+    weights = tmp_path / "tiny.gguf"
+    weights.write_bytes(b"GGUF" + bytes(64))
+    missing = tmp_path / "missing.gguf"
+    both = create_provider("failover", routes=[Mine(), f"local/{weights}", f"local/{missing}"])
+    async with both as made:
+        assert isinstance(made, FailoverProvider)
+        states = await made.explain()
+    assert [one.usable for one in states] == [True, True, False]
+    assert "missing.gguf" in str(states[2].reason)

@@ -13,6 +13,11 @@ from victor.types import Message, ToolCall, Usage
 
 __all__ = [
     "AgentEvent",
+    "AnswerRestarted",
+    "CircuitClosed",
+    "CircuitOpened",
+    "FailedOver",
+    "KeySwitched",
     "ReasoningDelta",
     "RetryScheduled",
     "RunFinished",
@@ -56,6 +61,59 @@ class RetryScheduled:
     wait_s: float
     attempt: int
     """The try that failed, from 1."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySwitched:
+    """A key was refused; the same request goes out with another one."""
+
+    old: str
+    """A fingerprint, never the key; so is the other."""
+    new: str
+    error: str
+    """One line: what was refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class FailedOver:
+    """A route could not answer; the next one is asked."""
+
+    old: str
+    """Provider and model, as `provider/model`."""
+    new: str
+    error: str
+    """One line: why not."""
+    notes: tuple[str, ...] = ()
+    """What of the conversation the new one does not get as it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitOpened:
+    """An endpoint, or one model of it, failed too often: for a while it is not asked at all."""
+
+    name: str
+    error: str
+    """One line: what it failed of last."""
+
+
+@dataclass(frozen=True, slots=True)
+class CircuitClosed:
+    """It is well again."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRestarted:
+    """The answer broke off. What there was of it is discarded, and the model is asked once more.
+
+    Nothing of it was kept, and no call in it was run.
+    """
+
+    partial: str
+    """The text that is discarded; it came as `TextDelta`s since `TurnStarted`."""
+    error: str
+    """One line: what broke it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +173,11 @@ AgentEvent: TypeAlias = (
     | TextDelta
     | ReasoningDelta
     | RetryScheduled
+    | KeySwitched
+    | FailedOver
+    | CircuitOpened
+    | CircuitClosed
+    | AnswerRestarted
     | ToolStarted
     | ToolFinished
     | TurnFinished

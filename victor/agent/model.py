@@ -1,19 +1,40 @@
 """One turn of the model: ask it, streaming or not, and say what comes as events.
 
-Knows nothing about tools or the conversation's rules.
+A stream that breaks after its first content is discarded and asked for once more; no call in it
+was run. Knows nothing about tools or the conversation's rules.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Any
 
-from victor.agent.events import AgentEvent, ReasoningDelta, RetryScheduled, TextDelta
+from victor.agent.events import (
+    AgentEvent,
+    AnswerRestarted,
+    CircuitClosed,
+    CircuitOpened,
+    FailedOver,
+    KeySwitched,
+    ReasoningDelta,
+    RetryScheduled,
+    TextDelta,
+)
+from victor.errors import StreamInterruptedError
 from victor.providers.base import BaseProvider
-from victor.resilience import pipeline
+from victor.resilience import events as guard
+from victor.resilience.votes import judge
 from victor.types import (
     CompletionResponse,
     JsonObject,
@@ -42,6 +63,8 @@ class Turn:
     _reasoning: list[str] = field(default_factory=list)
     _calls: list[ToolCall] | None = None
     _state: JsonObject | None = None
+    _paid: Usage | None = None
+    """The usage of an answer that was discarded."""
 
     @property
     def partial(self) -> str:
@@ -60,28 +83,43 @@ class Turn:
         self.message = response.to_message()
 
     async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[AgentEvent, None]:
-        """Ask for the answer piece by piece."""
-        retries: deque[RetryScheduled] = deque()
+        """Ask for the answer piece by piece; if it breaks off, once more from the start.
+
+        Raises:
+            StreamInterruptedError: it broke twice, or for a reason that will not pass.
+        """
+        try:
+            async with aclosing(self._sample(messages)) as events:
+                async for event in events:
+                    yield event
+        except StreamInterruptedError as error:
+            if not _may_pass(error):
+                raise
+            broken = AnswerRestarted(self.partial, _line(error))
+        else:
+            return
+        self._discard()
+        yield broken
+        async with aclosing(self._sample(messages)) as events:
+            async for event in events:
+                yield event
+
+    async def _sample(self, messages: Sequence[Message]) -> AsyncGenerator[AgentEvent, None]:
+        told: deque[AgentEvent] = deque()
         news = asyncio.Event()
-
-        def heard(event: object) -> None:
-            if isinstance(event, pipeline.RetryScheduled):
-                self._calls = None  # those of the try that failed
-                retries.append(RetryScheduled(_line(event.error), event.wait_s, event.attempt))
-                news.set()
-
+        heard = self._listener(told, news)
         chunks = self.provider.stream(messages, **self.options, on_event=heard)
         waiting: asyncio.Future[StreamChunk | None] | None = None
         begun = False
         try:
-            # Retries happen before the first content only: until then listen for both.
+            # Retries and moves happen before the first content only: until then listen for both.
             while not begun:
                 waiting = _awaited(anext(chunks, None), news)
                 while not waiting.done():
                     await news.wait()
                     news.clear()
-                    while retries:
-                        yield retries.popleft()
+                    while told:
+                        yield told.popleft()
                 chunk = waiting.result()
                 if chunk is None:
                     break
@@ -95,6 +133,22 @@ class Turn:
         finally:
             await _stop(waiting, chunks)
 
+    def _listener(self, told: deque[AgentEvent], news: asyncio.Event) -> Callable[[object], None]:
+        def heard(event: object) -> None:
+            if isinstance(event, guard.RetryScheduled):
+                self._calls = None  # those of the try that failed
+            if (shown := _shown(event)) is not None:
+                told.append(shown)
+                news.set()
+
+        return heard
+
+    def _discard(self) -> None:
+        """Forget the answer so far, but not what it cost."""
+        self._paid = self.usage
+        self.stop_reason = self.model = self._calls = self._state = None
+        self._text, self._reasoning = [], []
+
     def _take(self, chunk: StreamChunk) -> list[AgentEvent]:
         events: list[AgentEvent] = []
         if chunk.reasoning:
@@ -104,7 +158,7 @@ class Turn:
             self._text.append(chunk.content)
             events.append(TextDelta(chunk.content))
         if chunk.usage is not None:
-            self.usage = chunk.usage
+            self.usage = chunk.usage if self._paid is None else self._paid + chunk.usage
         if chunk.tool_calls:
             self._calls = chunk.tool_calls
         if chunk.is_final or chunk.stop_reason is not None:
@@ -152,5 +206,30 @@ async def _stop(
         await close()
 
 
+def _may_pass(error: StreamInterruptedError) -> bool:
+    """Tell whether the same request may bring a whole answer: a refusal would come again."""
+    cause = error.raw_error
+    return not isinstance(cause, BaseException) or judge(cause).retryable
+
+
+def _shown(event: object) -> AgentEvent | None:
+    """Return what the guard says as an event of the agent, if people need to know."""
+    match event:
+        case guard.RetryScheduled(error=error, wait_s=wait_s, attempt=attempt):
+            return RetryScheduled(_line(error), wait_s, attempt)
+        case guard.KeySwitched(old=old, new=new, error=error):
+            return KeySwitched(old, new, _line(error))
+        case guard.FailedOver(old=old, new=new, error=error, notes=notes):
+            return FailedOver(old, new, _line(error), notes)
+        case guard.BreakerOpened(name=name, error=error):
+            return CircuitOpened(name, "" if error is None else _line(error))
+        case guard.BreakerClosed(name=name):
+            return CircuitClosed(name)
+        case _:
+            return None
+
+
 def _line(error: BaseException) -> str:
+    if isinstance(error, StreamInterruptedError) and isinstance(error.raw_error, Exception):
+        error = error.raw_error  # how far it came is seen anyway
     return " ".join(str(error).split()) or type(error).__name__

@@ -88,8 +88,8 @@ class _Chat:
         self._interrupts = interrupts
         self._person = person
         self._watch = KeyWatch(person, on_escape=interrupts.interrupt)
-        ask = None if person is None else asker(renderer.question, self._watch)
-        self._approver = Approver(plan.workspace, ask, colour=renderer.colour)
+        self._ask = None if person is None else asker(renderer.question, self._watch)
+        self._approver = Approver(plan.workspace, self._ask, colour=renderer.colour)
         self._commands: dict[str, tuple[str, Callable[[str], Awaitable[None]]]] = {
             "/help": ("show this", self._help),
             "/model": ("show the model, or change it: /model NAME", self._change_model),
@@ -99,7 +99,7 @@ class _Chat:
         self._leaving = False
 
     async def talk(self) -> int:
-        self._provider: BaseProvider = self._plan.provider()
+        self._provider: BaseProvider = self._plan.provider(self._ask)
         try:
             self._agent: Agent = await self._plan.agent(self._provider, self._approver)
             reader = _reader(self._person)
@@ -147,7 +147,7 @@ class _Chat:
             # Another model may get other tools, and with them other instructions.
             said = [message for message in self._agent.messages if message.role != "system"]
             plan = self._plan.asking(name)
-            provider = plan.provider()
+            provider = plan.provider(self._ask)
             self._agent = await plan.agent(provider, self._approver, said)
             self._plan, before, self._provider = plan, self._provider, provider
             await before.close()

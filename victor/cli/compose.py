@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,10 +20,12 @@ from victor.errors import WeightsMissingError
 
 if TYPE_CHECKING:
     from victor.agent.agent import Agent
-    from victor.cli.approve import Approver
+    from victor.cli.approve import Approver, Ask
     from victor.config.choice import Choice
-    from victor.config.settings import Mode, Settings
+    from victor.config.fallbacks import Fallback
+    from victor.config.settings import Failover, Mode, Settings
     from victor.providers.base import BaseProvider
+    from victor.resilience.events import FailedOver
     from victor.types import Message
 
 __all__ = ["SYSTEM", "SYSTEM_TINY", "Confirm", "Flags", "Plan", "prepare"]
@@ -71,13 +73,38 @@ class Plan:
     mode: Mode
     max_turns: int
     base_url: str | None = None
+    fallback: tuple[Fallback, ...] = ()
+    failover: Failover = "ask"
+    quality_floor: int | None = None
 
-    def provider(self) -> BaseProvider:
-        """Make the provider; the caller closes it.
+    def provider(self, ask: Ask | None = None) -> BaseProvider:
+        """Make the provider, with its fallbacks where there are any; the caller closes it.
+
+        Args:
+            ask: asks a person whether a fallback may answer; None where nobody can be asked.
 
         Raises:
             ConfigError: it cannot be made like this.
         """
+        first = self._chosen()
+        # What was meant for the model on this machine stays on this machine.
+        if not self.fallback or self._embedded:
+            return first
+        from victor.providers.registry import create_provider
+        from victor.providers.routes import Route, as_route
+
+        given = (replace(as_route(one.route), quality=one.quality) for one in self.fallback)
+        same = ((self.choice.provider, None), (self.choice.provider, self.choice.model))
+        others = [one for one in given if (one.provider, one.model) not in same]
+        return create_provider(
+            "failover",
+            routes=[Route(first, self.choice.model), *others],
+            policy=self.failover,
+            ask=None if ask is None else _asking(ask),
+            quality_floor=self.quality_floor,
+        )
+
+    def _chosen(self) -> BaseProvider:
         from victor.providers.registry import create_provider
 
         options = {} if self.base_url is None else {"base_url": self.base_url}
@@ -163,7 +190,22 @@ def prepare(flags: Flags, *, note: Callable[[str], None], confirm: Confirm | Non
         mode=flags.mode or settings.mode,
         max_turns=flags.max_turns or settings.max_turns,
         base_url=flags.base_url,
+        fallback=settings.fallback,
+        failover=settings.failover,
+        quality_floor=settings.quality_floor,
     )
+
+
+def _asking(ask: Ask) -> Callable[[FailedOver], Awaitable[bool]]:
+    async def agreed(move: FailedOver) -> bool:
+        why = " ".join([str(move.error) or type(move.error).__name__, *move.notes])
+        answer = await ask(
+            f"{one_line(move.old)} cannot answer: {one_line(why, 500)}\n"
+            f"Ask {one_line(move.new)} instead? It gets the whole conversation. [y]es, [n]o: "
+        )
+        return (answer or "").strip().lower() in {"y", "yes"}
+
+    return agreed
 
 
 def _workspace(given: Path | None) -> Path:

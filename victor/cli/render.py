@@ -1,12 +1,13 @@
 """Agent events as text on a terminal: the answer live, one line for each tool call and retry.
 
-Append-only: nothing on screen is ever repainted, so that scrollback, search and copying work.
-Everything that others wrote goes through `victor.cli.sanitize`. Knows nothing about input or about
-how an agent is made.
+Append-only, so that scrollback, search and copying work: nothing on screen is ever repainted but
+the seconds of a countdown, on the last line. Everything that others wrote goes through
+`victor.cli.sanitize`. Knows nothing about input or about how an agent is made.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -15,6 +16,11 @@ from typing import Literal, TextIO, TypeAlias, assert_never
 
 from victor.agent.events import (
     AgentEvent,
+    AnswerRestarted,
+    CircuitClosed,
+    CircuitOpened,
+    FailedOver,
+    KeySwitched,
     ReasoningDelta,
     RetryScheduled,
     RunFinished,
@@ -25,6 +31,7 @@ from victor.agent.events import (
     TurnFinished,
     TurnStarted,
 )
+from victor.cli.countdown import Countdown
 from victor.cli.sanitize import TerminalSanitizer, one_line, reveal
 from victor.types import ToolCall
 
@@ -32,11 +39,16 @@ __all__ = ["Colour", "Renderer", "paint", "summary"]
 
 Colour: TypeAlias = Literal["dim", "bold", "red", "green", "yellow", "cyan"]
 
+_Trouble: TypeAlias = RetryScheduled | KeySwitched | FailedOver | CircuitOpened | CircuitClosed
+
 _CODES: Mapping[Colour, str] = MappingProxyType(
     {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 )
 # The argument that says best what a call does, for the calls of our own tools and their like.
 _TELLING = ("command", "path", "query", "pattern", "url")
+
+_SHORT_S = 1.5
+"""A shorter wait is over before a countdown could be read."""
 
 
 def paint(text: str, colour: Colour, *, on: bool) -> str:
@@ -76,6 +88,12 @@ class Renderer:
     """The stream whose last line has no end yet."""
     _announced: str | None = None
     """The call whose line stands open, waiting for its time."""
+    _countdown: Countdown | None = None
+    """What stands on the open line."""
+    _moved: FailedOver | None = None
+    """Where this turn went instead of where it was meant to go."""
+    _away: FailedOver | None = None
+    """The same of the turn before."""
 
     def show(self, event: AgentEvent) -> None:
         """Write one event.
@@ -89,9 +107,12 @@ class Renderer:
             case ReasoningDelta(text=text):
                 if self.thinking:
                     self._piece(self.notes, self._thoughts.feed(text), "dim")
-            case RetryScheduled(error=error, wait_s=wait, attempt=attempt):
-                why = one_line(error, 300)
-                self.note(f"↻ {why}; attempt {attempt + 1} in {wait:.1f} s", "yellow")
+            case (
+                RetryScheduled() | KeySwitched() | FailedOver() | CircuitOpened() | CircuitClosed()
+            ):
+                self._trouble(event)
+            case AnswerRestarted(partial=partial, error=error):
+                self._restart(partial, error)
             case ToolStarted(call=call):
                 self._start(call)
             case ToolFinished():
@@ -99,9 +120,9 @@ class Renderer:
             case TurnStarted():
                 # A sequence that one message left open must not swallow the next one.
                 self._text, self._thoughts = TerminalSanitizer(), TerminalSanitizer()
-            case TurnFinished():
-                self.end_line()
-            case RunFinished():
+                self._moved = None
+            case TurnFinished() | RunFinished():
+                self._settle()
                 self.end_line()
             case _:
                 assert_never(event)
@@ -119,6 +140,9 @@ class Renderer:
     def end_line(self) -> None:
         """End the line that is being written, if there is one."""
         self._announced = None
+        countdown, self._countdown = self._countdown, None
+        if countdown is not None:
+            countdown.stop()
         if self._open is not None:
             self._write(self._open, "\n")
             self._open = None
@@ -133,11 +157,64 @@ class Renderer:
     def _piece(self, stream: TextIO | None, text: str, colour: Colour | None = None) -> None:
         if stream is None or not text:
             return
-        if self._announced is not None or self._open is not stream:
+        if self._announced or self._countdown or self._open is not stream:
             self.end_line()
         # Colours would stay on for whatever another program writes after a newline.
         self._write(stream, paint(text, colour, on=self.colour) if colour else text)
         self._open = None if text.endswith("\n") else stream
+
+    def _trouble(self, event: _Trouble) -> None:
+        match event:
+            case RetryScheduled(error=error, wait_s=wait, attempt=attempt):
+                self._retry(f"↻ {one_line(error, 300)}; attempt {attempt + 1}", wait)
+            case KeySwitched(old=old, new=new, error=error):
+                self.note(f"⇢ key {one_line(old)} → {one_line(new)}: {one_line(error, 300)}")
+            case CircuitOpened(name=name, error=error):
+                why = f": {one_line(error, 300)}" if error else ""
+                self.note(f"⊘ {one_line(name)} is left alone for a while{why}")
+            case CircuitClosed(name=name):
+                self.note(f"⊙ {one_line(name)} is well again")
+            case FailedOver():
+                self._move(event)
+            case _:
+                assert_never(event)
+
+    def _retry(self, text: str, wait_s: float) -> None:
+        if not self.live or wait_s < _SHORT_S or not _loop_runs():
+            self.note(f"{text} in {wait_s:.1f} s")
+            return
+        self.end_line()
+        self._countdown = Countdown(self._count, text, wait_s)
+        self._open = self.notes
+
+    def _count(self, text: str) -> None:
+        start = "\r" if text.startswith("\r") else ""
+        self._write(self.notes, start + paint(text.removeprefix("\r"), "dim", on=self.colour))
+
+    def _move(self, event: FailedOver) -> None:
+        known = self._away is not None and (self._away.old, self._away.new)
+        self._moved = event
+        if known == (event.old, event.new):
+            return  # every turn tells it; once said is enough
+        why = " · ".join(one_line(part, 300) for part in (event.error, *event.notes))
+        self.note(f"⇢ {one_line(event.old)} → {one_line(event.new)}: {why}", "yellow")
+
+    def _settle(self) -> None:
+        """Say at the end of a turn that the first choice is back."""
+        if self._away is not None and self._moved is None:
+            self.note(f"⇠ back at {one_line(self._away.old)}", "dim")
+        self._away = self._moved
+
+    def _restart(self, partial: str, error: str) -> None:
+        self._text, self._thoughts = TerminalSanitizer(), TerminalSanitizer()
+        above = "the text above is discarded" if partial else "nothing of it is kept"
+        why = f"✂ the answer broke off ({one_line(error, 300)}); {above}, asking again"
+        if partial and self.answer is not None:
+            # Where the text is: whoever reads only that must see that it does not count.
+            self.end_line()
+            self._write(self.answer, why + "\n")
+        else:
+            self.note(why, "yellow")
 
     def _start(self, call: ToolCall) -> None:
         if not self.live or self._announced is not None:
@@ -167,3 +244,11 @@ class Renderer:
     def _write(stream: TextIO, text: str) -> None:
         stream.write(text)
         stream.flush()
+
+
+def _loop_runs() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True

@@ -13,10 +13,17 @@ import select
 import stat
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from victor.agent.events import AgentEvent, RunFinished, RunResult, ToolFinished
+from victor.agent.events import (
+    AgentEvent,
+    AnswerRestarted,
+    FailedOver,
+    RunFinished,
+    RunResult,
+    ToolFinished,
+)
 from victor.cli.approve import Approver
 from victor.cli.compose import Flags, Plan, prepare
 from victor.cli.exits import (
@@ -70,11 +77,15 @@ class _Record:
 
     plan: Plan | None = None
     calls: list[ToolFinished] = field(default_factory=list)
+    seams: list[FailedOver | AnswerRestarted] = field(default_factory=list)
+    """Where one answer ends and another one begins."""
     result: RunResult | None = None
 
     def see(self, event: AgentEvent) -> None:
         if isinstance(event, ToolFinished):
             self.calls.append(event)
+        elif isinstance(event, FailedOver | AnswerRestarted):
+            self.seams.append(event)
         elif isinstance(event, RunFinished):
             self.result = event.result
 
@@ -138,7 +149,7 @@ async def _answer(
     began = asyncio.get_running_loop().time()
     limit = asyncio.timeout(timeout_s)
     try:
-        async with limit, plan.provider() as provider:
+        async with limit, plan.provider(ask) as provider:
             agent = await plan.agent(provider, approver)
             async for event in agent.stream(question):
                 renderer.show(event)
@@ -199,6 +210,10 @@ def _write_json(record: _Record, problem: VictorError | None, code: int) -> None
             "model": result.model or (record.plan.choice.model if record.plan else None),
             "exit_code": int(code),
         }
+    document["events"] = [
+        {"type": "failed_over" if isinstance(one, FailedOver) else "answer_restarted"} | asdict(one)
+        for one in record.seams
+    ]
     # ASCII only: an escape sequence in an answer stays six harmless characters.
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()

@@ -109,6 +109,10 @@ class ProviderSettings:
     """Seconds."""
     max_retries: int | None = None
     """Extra attempts after the first."""
+    requests_per_minute: int | None = None
+    """How many requests this process sends at most; more of them wait."""
+    tokens_per_minute: int | None = None
+    """The same for tokens, as far as they can be estimated before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,6 +343,8 @@ _PROVIDER: Mapping[str, Check] = MappingProxyType(
         "models": by_pattern(_model),
         "timeout": seconds,
         "max_retries": integer(0),
+        "requests_per_minute": integer(1),
+        "tokens_per_minute": integer(1),
     }
 )
 

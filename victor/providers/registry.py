@@ -75,7 +75,8 @@ def create_provider(name: str, **options: Any) -> BaseProvider:
     What the user's settings file says about it is the default for what is not passed.
 
     Args:
-        name: such as `"openai"`, `"local"`, or a registered name.
+        name: such as `"openai"`, `"local"`, or a registered name; `"failover"` makes one of several
+            and takes the options of `FailoverProvider`, in whose routes names may stand.
         **options: go to the provider; built-in ones take `api_key`, `base_url`, `timeout`,
             `max_retries`, `use_circuit_breaker`, `retry_delay` and `retry_backoff`.
 
@@ -94,6 +95,8 @@ def _made(name: str, options: dict[str, Any], settings: Settings) -> BaseProvide
     registered = _registered().get(name)
     if registered is not None:
         return registered(**options)
+    if name == "failover":
+        return _failover(options)
     if name == "local":
         from victor.providers.local import LocalProvider
 
@@ -106,9 +109,29 @@ def _made(name: str, options: dict[str, Any], settings: Settings) -> BaseProvide
     entry = _entry_points().get(name)
     if entry is not None:
         return _load(entry)(**options)
+    raise _unknown(name)
+
+
+def _failover(options: dict[str, Any]) -> BaseProvider:
+    from victor.providers.failover import FailoverProvider
+    from victor.providers.routes import as_route
+
+    def make(name: str, model: str | None) -> BaseProvider:
+        # Which model the embedded provider serves is decided when it is made.
+        own = {"model_path": model} if name == "local" and model else {}
+        return create_provider(name, **own)
+
+    routes = [as_route(one) for one in options.pop("routes", ())]
+    for route in routes:  # they are made when they are needed; a slip is told at once
+        if isinstance(route.provider, str) and route.provider not in list_providers():
+            raise _unknown(route.provider)
+    return FailoverProvider(routes, make=make, **options)
+
+
+def _unknown(name: str) -> UnknownProviderError:
     near = difflib.get_close_matches(name, list_providers(), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(near)}?" if near else "see `victor providers`."
-    raise UnknownProviderError(f"no provider is called {name!r}: {hint}")
+    return UnknownProviderError(f"no provider is called {name!r}: {hint}")
 
 
 def _with_settings(name: str, options: dict[str, Any], settings: Settings) -> dict[str, Any]:
