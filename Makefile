@@ -17,7 +17,7 @@ run: $(VENV)/ready model ## Set up, then ask the embedded model about this repos
 
 test: $(VENV)/ready-dev model ## Set up, then run all tests with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest $(ARGS)
+	$(BIN)/coverage run -m pytest -n auto --dist loadfile $(ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

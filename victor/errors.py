@@ -105,6 +105,8 @@ class ProviderError(VictorError):
 
     retryable: ClassVar[bool] = False
     """Whether the same request may succeed when it is sent again."""
+    attempts: tuple[object, ...] = ()
+    """Every try of the call that failed with this (`types.Attempt`); set by the guard."""
 
     def __init__(
         self,
@@ -125,8 +127,6 @@ class ProviderError(VictorError):
         self.retry_after = retry_after
         self.request_id = request_id
         self.raw_error = raw_error
-        self.attempts: tuple[object, ...] = ()
-        """Every try of the call that failed with this (`types.Attempt`); set by the guard."""
 
 
 class ProviderAuthError(ProviderError):

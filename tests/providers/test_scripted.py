@@ -67,7 +67,9 @@ async def test_a_reply_is_the_answer_whole_and_streamed(
 
 async def test_a_whole_response_is_played_with_everything_in_it() -> None:
     llm = MockLLM([WHOLE])
-    assert await llm.chat(HI) == WHOLE
+    answer = await llm.chat(HI)
+    assert answer.model_copy(update={"attempts": ()}) == WHOLE
+    assert [attempt.error for attempt in answer.attempts] == [None]
     assert await _streamed(llm) == WHOLE
 
 

@@ -177,7 +177,9 @@ def _no_number(path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "damage", [_not_a_database, _zeros, _other_tables, _no_tables, _no_number], ids=str
+    "damage",
+    [_not_a_database, _zeros, _other_tables, _no_tables, _no_number],
+    ids=lambda one: one.__name__.strip("_"),
 )
 def test_a_file_that_is_no_use_is_moved_aside(path: Path, damage: object) -> None:
     path.parent.mkdir()
