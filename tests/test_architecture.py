@@ -26,6 +26,7 @@ RE_EXPORTING = {
     "victor.resilience.breaker",
     "victor.resilience.pipeline",
     "victor.resilience.votes",
+    "victor.testing.faults",
 }
 
 

@@ -7,6 +7,8 @@ import pytest
 from victor.agent.events import (
     AgentEvent,
     AnswerRestarted,
+    CircuitClosed,
+    CircuitOpened,
     FailedOver,
     KeySwitched,
     ReasoningDelta,
@@ -234,3 +236,10 @@ def test_another_move_is_told_at_once() -> None:
 
 def test_a_switched_key_is_one_line() -> None:
     assert _shown([KeySwitched("k:1", "k:2", "revoked")]) == "⇢ key k:1 → k:2: revoked\n"
+
+
+def test_a_circuit_that_opens_or_closes_is_one_line() -> None:
+    assert _shown([CircuitOpened("acme", "it is\n down"), CircuitClosed("acme")]) == (
+        "⊘ acme is left alone for a while: it is down\n⊙ acme is well again\n"
+    )
+    assert _shown([CircuitOpened("acme", "")]) == "⊘ acme is left alone for a while\n"

@@ -89,12 +89,22 @@ async def test_a_host_with_several_addresses_that_all_refuse_is_named() -> None:
 
 
 async def test_a_proxy_that_refuses_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with FaultServer([json_answer({}, 407)]) as proxy:
+    async with FaultServer([json_answer({}, 403)]) as proxy:
         monkeypatch.setenv("HTTPS_PROXY", proxy.url)
         error = await _failure("https://api.acme.example/v1")
         assert proxy.requests[0].method == "CONNECT"
     assert type(error) is ProviderConnectionError
-    assert str(error).startswith("the proxy refused to connect to api.acme.example: 407")
+    named = f"{proxy.url.removeprefix('http://')} (the proxy for api.acme.example)"
+    assert str(error) == f"{named} did not connect: 403 Forbidden"
+
+
+async def test_a_proxy_that_is_not_for_this_host_is_not_blamed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", "127.0.0.1:9")
+    monkeypatch.setenv("NO_PROXY", "no-such-host.invalid")
+    error = await _failure("http://no-such-host.invalid")
+    assert str(error).startswith("the name no-such-host.invalid does not resolve")
 
 
 async def test_a_request_that_is_none_is_not_sent() -> None:

@@ -37,8 +37,12 @@ __all__ = ["app", "main"]
 _GROUPS = MappingProxyType(
     {
         "models": ("victor.cli.models", "See, download and remove the embedded model."),
-        "providers": ("victor.cli.providers", "List the providers, and say which one is used."),
+        "providers": (
+            "victor.cli.providers",
+            "List the providers, see how they are, and check one.",
+        ),
         "keys": ("victor.cli.keys", "Store, list, test and delete API keys."),
+        "drill": ("victor.cli.drill", "Simulate an outage: what would your configuration do?"),
         "doctor": ("victor.cli.doctor", "Check this installation, and say what to do."),
     }
 )
@@ -89,6 +93,9 @@ _MaxTurns = Annotated[
 _Workspace = Annotated[
     Path | None, typer.Option("--workspace", "-C", metavar="DIR", help="Instead of this directory.")
 ]
+_ExplainRoute = Annotated[
+    bool, typer.Option("--explain-route", help="Say whom it would go to, and send nothing.")
+]
 _Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Also show the model's thinking.")]
 
 
@@ -124,6 +131,7 @@ def _run(
         float | None,
         typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Give up after that long."),
     ] = None,
+    explain_route: _ExplainRoute = False,
     verbose: _Verbose = False,
 ) -> None:
     """Answer one question; stdout gets the answer alone.
@@ -133,12 +141,11 @@ def _run(
     with boundary():
         from victor.cli.run import run
 
-        code = run(
-            prompt or (),
-            _flags(provider, model, base_url, mode, max_turns, workspace),
-            output=output.value,
-            timeout_s=timeout,
-            verbose=verbose,
+        flags = _flags(provider, model, base_url, mode, max_turns, workspace)
+        code = (
+            _explained(flags, as_json=output is _Output.JSON)
+            if explain_route
+            else run(prompt or (), flags, output=output.value, timeout_s=timeout, verbose=verbose)
         )
     raise typer.Exit(code)
 
@@ -152,6 +159,7 @@ def _chat(
     mode: _ModeOption = None,
     max_turns: _MaxTurns = None,
     workspace: _Workspace = None,
+    explain_route: _ExplainRoute = False,
     verbose: _Verbose = False,
 ) -> None:
     """Hold a conversation (what victor does without a command)."""
@@ -159,8 +167,14 @@ def _chat(
         from victor.cli.chat import chat
 
         flags = _flags(provider, model, base_url, mode, max_turns, workspace)
-        code = chat(flags, verbose=verbose)
+        code = _explained(flags) if explain_route else chat(flags, verbose=verbose)
     raise typer.Exit(code)
+
+
+def _explained(flags: Flags, *, as_json: bool = False) -> int:
+    from victor.cli.route import explain_route
+
+    return explain_route(flags, as_json=as_json)
 
 
 def _flags(

@@ -1,7 +1,7 @@
 """`victor providers`: what can be asked, which keys are there, and what would be used.
 
-Nothing is sent, and neither the keyring nor a key command is asked. Knows nothing about how a
-provider is made.
+The list sends nothing and asks neither the keyring nor a key command; `status` and `check` have
+modules of their own. Knows nothing about how a provider is made.
 """
 
 from __future__ import annotations
@@ -40,11 +40,14 @@ class ProviderRow:
     about: str
 
 
+_Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
 @app.callback(invoke_without_command=True)
-def providers(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
-) -> None:
+def providers(context: typer.Context, as_json: _Json = False) -> None:
     """Show the providers, their keys, and which one would be used."""
+    if context.invoked_subcommand is not None:
+        return
     from victor.config.settings import load_settings
     from victor.errors import UnknownProviderError
 
@@ -68,6 +71,40 @@ def providers(
             _print(rows, choice)
         if failure is not None:
             raise failure
+
+
+@app.command("status")
+def _status(
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Show it again every second, until Ctrl-C.")
+    ] = False,
+    as_json: _Json = False,
+) -> None:
+    """Show which endpoints are well, as the calls of the last hour found them."""
+    with boundary():
+        from victor.cli.status import show_status
+
+        code = show_status(watch=watch, as_json=as_json)
+    raise typer.Exit(code)
+
+
+@app.command("check")
+def _check(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Such as openai, ollama or local.")],
+    model: Annotated[
+        str | None, typer.Option("--model", "-m", help="Instead of the default model.")
+    ] = None,
+    as_json: _Json = False,
+) -> None:
+    """Ask a provider a few small questions, to see whether it really works.
+
+    This costs a few hundred tokens. The exit code is 1 if something failed.
+    """
+    with boundary():
+        from victor.cli.check import check_provider
+
+        code = check_provider(name, model=model, as_json=as_json)
+    raise typer.Exit(code)
 
 
 def current_choice(

@@ -27,6 +27,7 @@ from victor.agent.events import (
     RunResult,
     TextDelta,
     ToolFinished,
+    ToolProgress,
     ToolStarted,
     TurnFinished,
     TurnStarted,
@@ -115,6 +116,8 @@ class Renderer:
                 self._restart(partial, error)
             case ToolStarted(call=call):
                 self._start(call)
+            case ToolProgress():
+                pass  # the line of the call says that it runs
             case ToolFinished():
                 self._finish(event)
             case TurnStarted():

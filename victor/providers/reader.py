@@ -9,7 +9,15 @@ from victor.providers.request import Wire
 from victor.providers.sse import MAX_EVENT_BYTES, SSEError
 from victor.types import StreamChunk
 
-__all__ = ["StreamReader"]
+__all__ = ["MAX_ANSWER_BYTES", "StreamReader"]
+
+MAX_ANSWER_BYTES = 24 * 1024 * 1024
+"""More than any model writes; a stream without end ends here, not in the machine's memory."""
+
+_HEAD_BYTES = 256
+
+_PIECE_BYTES = 64
+"""What it costs to keep a piece of an answer, beside its text."""
 
 
 class StreamReader:
@@ -21,9 +29,10 @@ class StreamReader:
         self._splitter = wire.splitter()
         self._decoder = wire.stream_decoder(model=model)
         self.head = b""
-        """The first bytes, to tell what it was if it was no stream."""
+        """The first bytes but blanks, to tell what it was if it was no stream."""
         self._body: bytearray | None = None
         self._final: StreamChunk | None = None
+        self._size = 0
         self._may_be_whole = wire.stream_type == "text/event-stream"
 
     @property
@@ -31,9 +40,10 @@ class StreamReader:
         return self._decoder.done
 
     def feed(self, block: bytes) -> list[StreamChunk]:
-        if not self.head:
-            self.head = block[:256]
-            if self._may_be_whole and block.lstrip().startswith((b"{", b"[")):
+        if len(self.head) < _HEAD_BYTES:
+            begins = not self.head
+            self.head = (self.head + block[:_HEAD_BYTES]).lstrip()
+            if begins and self._may_be_whole and self.head.startswith((b"{", b"[")):
                 self._body = bytearray()  # an error, or the answer of a server that cannot stream
         if self._body is None:
             return self._chunks(self._splitter.feed(block))
@@ -61,4 +71,17 @@ class StreamReader:
 
     def _chunks(self, events: list[bytes]) -> list[StreamChunk]:
         decode = self._decoder.feed
-        return [chunk for data in events if (chunk := decode(data)) is not None]
+        chunks: list[StreamChunk] = []
+        size = self._size
+        for data in events:
+            chunk = decode(data)
+            if chunk is None:
+                size += len(data)
+            else:
+                text = len(chunk.content) + len(chunk.reasoning) + len(chunk.tool_call_delta)
+                size += _PIECE_BYTES + text
+                chunks.append(chunk)
+        self._size = size
+        if size > MAX_ANSWER_BYTES:
+            raise SSEError(f"its answer is longer than {MAX_ANSWER_BYTES:,} bytes")
+        return chunks

@@ -14,7 +14,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from typing import cast
-from urllib.request import getproxies
+from urllib.request import getproxies, proxy_bypass
 
 import httpcore
 import httpx
@@ -27,17 +27,21 @@ from victor.errors import (
     ProviderTimeoutError,
     ProviderTLSError,
 )
+from victor.providers.failures import error_from_response
 from victor.providers.sockets import AsyncioPool
 
 __all__ = ["Transport"]
 
-MAX_BODY_BYTES = 64 * 1024 * 1024
+MAX_BODY_BYTES = 40 * 1024 * 1024
 MAX_ERROR_BYTES = 1024 * 1024
 CONNECT_TIMEOUT_S = 15.0
+# These make at most a thousand bytes of one; others, and one within another, know no bounds.
+_BOUNDED_PACKING = frozenset({"gzip", "deflate"})
+_SLICE_BYTES = 8 * 1024
 _DRAIN_S = 0.25
 _DRAIN_BLOCKS = 64
 # Deadlines per read cost a cancel scope each and let a drip through; the guard's cover every phase.
-_TIMEOUTS = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S).as_dict()
+_TIMEOUTS = httpx.Timeout(None, connect=CONNECT_TIMEOUT_S, pool=CONNECT_TIMEOUT_S).as_dict()
 _HEADERS = {"accept": "*/*", "accept-encoding": "identity", "user-agent": "victor"}
 _LIMITS = httpx.Limits(max_connections=1000, max_keepalive_connections=20, keepalive_expiry=60)
 # httpx's exceptions come from its own transport, which proxies need, httpcore's from ours.
@@ -47,6 +51,13 @@ _FAILURES = (
     httpcore.TimeoutException,
     httpcore.ProtocolError,
     httpcore.UnsupportedProtocol,
+)
+_CONNECTING = (
+    httpx.ConnectError,
+    httpx.ConnectTimeout,
+    httpx.ProxyError,
+    httpcore.ConnectError,
+    httpcore.ConnectTimeout,
 )
 
 
@@ -139,15 +150,27 @@ class Transport:
 
     async def blocks(self, response: httpx.Response) -> AsyncGenerator[bytes, None]:
         """Yield a body as it arrives."""
-        plain = response.headers.get("content-encoding", "identity") == "identity"
+        # The stream itself spares two microseconds per event against aiter_raw().
+        source = cast("AsyncIterable[bytes]", response.stream)
+        packed = response.headers.get("content-encoding", "identity")
+        if packed != "identity":
+            source = self._unpacked(response, packed)
         try:
-            # Asked for as it is; a proxy may compress all the same. The stream itself spares two
-            # microseconds per event against aiter_raw().
-            source = response.stream if plain else response.aiter_bytes()
-            async for block in cast("AsyncIterable[bytes]", source):
+            async for block in source:
                 yield block
         except _FAILURES as error:
             raise self._named(error, str(response.url), "reading the answer") from error
+
+    def _unpacked(self, response: httpx.Response, packed: str) -> AsyncIterable[bytes]:
+        """Unpack what was asked for as it is, and a proxy has compressed all the same."""
+        if packed.lower() not in _BOUNDED_PACKING:
+            raise ProviderInvalidResponseError(
+                f"{response.url.host} compressed its answer ({packed[:40]!r}), which it was asked "
+                f"not to do; is there a proxy in between?",
+                provider=self._provider,
+            )
+        response.stream = _Slices(cast("httpx.AsyncByteStream", response.stream))
+        return response.aiter_bytes()
 
     async def drain(self, blocks: AsyncIterator[bytes]) -> None:
         """Read what follows a stream's last event, so that the connection can be used again."""
@@ -177,8 +200,34 @@ class Transport:
     def _named(self, error: BaseException, url: str, phase: str) -> ProviderError:
         host = _url(url).netloc.decode("ascii", "replace")
         about = str(error) or type(error).__name__
+        cause = _system_cause(error)
+        if error.__cause__ is None and cause is not error:
+            # httpcore hides it, and it tells whether the fault is this machine's.
+            error.__cause__ = cause
+        if isinstance(error, _CONNECTING) and not isinstance(cause, ssl.SSLError):
+            proxy = _proxy_for(url)
+            host = f"{proxy} (the proxy for {host})" if proxy else host
+        if isinstance(error, httpx.ProxyError) and about.startswith("407"):
+            refused = error_from_response(407, {}, b"", provider=self._provider, host=host)
+            refused.raw_error = error
+            return refused
         kind, text = _kind(error, host, phase, about)
         return kind(text, provider=self._provider, raw_error=error)
+
+
+class _Slices(httpx.AsyncByteStream):
+    """A compressed body in small pieces: what one of them unpacks to is held at once."""
+
+    def __init__(self, stream: httpx.AsyncByteStream) -> None:
+        self._stream = stream
+
+    async def __aiter__(self) -> AsyncIterator[bytes]:
+        async for block in self._stream:
+            for at in range(0, len(block), _SLICE_BYTES):
+                yield block[at : at + _SLICE_BYTES]
+
+    async def aclose(self) -> None:
+        await self._stream.aclose()
 
 
 def _client(url: str) -> httpx.AsyncClient | AsyncioPool:
@@ -197,6 +246,16 @@ def _on_this_machine(host: str) -> bool:
         return host == "localhost"
 
 
+def _proxy_for(url: str) -> str | None:
+    """Return the address of the proxy that requests go through, without its password."""
+    target = _url(url)
+    proxies = getproxies()
+    address = proxies.get(target.scheme) or proxies.get("all")
+    if not address or _on_this_machine(target.host) or proxy_bypass(target.host):
+        return None
+    return _url(address if "://" in address else f"http://{address}").netloc.decode()
+
+
 def _kind(
     error: BaseException, host: str, phase: str, about: str
 ) -> tuple[type[ProviderError], str]:
@@ -206,10 +265,13 @@ def _kind(
         case httpx.ConnectTimeout() | httpcore.ConnectTimeout():
             text = f"{host} did not accept a connection in {CONNECT_TIMEOUT_S:g} s"
             return ProviderTimeoutError, text
+        case httpx.PoolTimeout() | httpcore.PoolTimeout():
+            text = f"all connections to {host} are in use; are there streams that nobody closes?"
+            return ProviderError, text
         case httpx.TimeoutException() | httpcore.TimeoutException():
             return ProviderTimeoutError, f"{host} took too long while {phase}"
         case httpx.ProxyError():
-            return ProviderConnectionError, f"the proxy refused to connect to {host}: {about}"
+            return ProviderConnectionError, f"{host} did not connect: {about}"
         case httpx.DecodingError():
             return ProviderInvalidResponseError, f"{host} sent a damaged compressed body: {about}"
         case (

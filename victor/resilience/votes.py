@@ -243,22 +243,27 @@ def _meaning(error: BaseException, *, below_ours: bool) -> Outcome | None:
     if not isinstance(error, Exception):
         return None if isinstance(error, BaseExceptionGroup) else _NEUTRAL
     if isinstance(error, ProviderError):
-        if _is_redirect(error.status_code):
-            return _NEUTRAL  # not followed: nobody knows who sent it
-        for kind, vote in _OURS:
-            if isinstance(error, kind):
-                if isinstance(error, ProviderInvalidResponseError):
-                    return _by_fault(error)
-                if isinstance(error, ProviderOverloadedError) and error.status_code in _OF_PART:
-                    return Outcome(vote, error.retryable, of_part=True)
-                return Outcome(vote, error.retryable)
-        return _by_status(error.status_code)
+        return _meaning_of_ours(error)
     by_status = _by_status(_status_of(error))
     if by_status is not None:
         return by_status
     if below_ours and (isinstance(error, UnicodeDecodeError) or _is_json_error(error)):
         return _FAIL  # the provider's answer could not be read
     return _by_class(error)
+
+
+def _meaning_of_ours(error: ProviderError) -> Outcome | None:
+    """Judge a typed error by its class, and a plain one by its status."""
+    if _is_redirect(error.status_code):
+        return _NEUTRAL  # not followed: nobody knows who sent it
+    for kind, vote in _OURS:
+        if isinstance(error, kind):
+            if isinstance(error, ProviderInvalidResponseError):
+                return _by_fault(error)
+            if isinstance(error, ProviderOverloadedError) and error.status_code in _OF_PART:
+                return Outcome(vote, error.retryable, of_part=True)
+            return Outcome(vote, error.retryable)
+    return _by_status(error.status_code)
 
 
 def _by_fault(error: ProviderInvalidResponseError) -> Outcome:

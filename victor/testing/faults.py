@@ -4,7 +4,9 @@
         ...  # the first request to server.url is reset, all others are answered
 
 Real sockets, bounded memory, loopback only; leaving the block ends every connection, and from then
-on `server.url` refuses connections. Knows no vendor's protocol: bodies are what the test says.
+on `server.url` refuses connections. As a proxy it answers what it is asked to pass on. What can be
+answered is in `fault_answers`, whose names are here, too. Knows no vendor's protocol: bodies are
+what the test says.
 """
 
 from __future__ import annotations
@@ -12,32 +14,56 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import ssl
 import struct
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any, Final, Literal, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
+
+from victor.testing.fault_answers import (
+    GARBAGE,
+    RESET,
+    STALL,
+    Answer,
+    Then,
+    chunked_answer,
+    gzip_answer,
+    gzip_bomb,
+    html_answer,
+    json_answer,
+    redirect_answer,
+    sse_answer,
+    truncated_answer,
+)
 
 __all__ = [
     "GARBAGE",
     "RESET",
     "STALL",
+    "UNKNOWN_HOST",
     "Answer",
     "FaultServer",
     "Request",
     "Script",
+    "Then",
+    "chunked_answer",
+    "gzip_answer",
+    "gzip_bomb",
     "html_answer",
     "json_answer",
     "redirect_answer",
+    "refusing",
     "sse_answer",
     "truncated_answer",
 ]
 
-Then: TypeAlias = Literal["keep", "close", "reset", "stall", "beat"]
-"""What follows the bytes of an answer: the next request, a clean end, a TCP reset, silence until
-the client leaves, or heartbeat comments for ever."""
+UNKNOWN_HOST: Final = "http://no-such-host.invalid"
+"""An address whose name never resolves (https://www.rfc-editor.org/rfc/rfc6761#section-6.4)."""
 
+_TLS_HANDSHAKE: Final = b"\x16"
+# What servers without TLS say to those who begin with it.
+_NO_HTTP: Final = Answer(b"HTTP/1.1 400 Bad Request\r\ncontent-length: 0\r\n\r\n")
 _MAX_BODY: Final = 16 * 2**20
 _MAX_REQUESTS: Final = 10_000
 
@@ -48,7 +74,7 @@ class Request:
 
     method: str
     path: str
-    """With the query string."""
+    """With the query string; the whole address where the client takes the server for a proxy."""
     headers: Mapping[str, str]
     """Names in lower case."""
     body: bytes
@@ -58,78 +84,16 @@ class Request:
         return json.loads(self.body)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """Bytes to send, status line and all, and what happens then.
-
-    The functions of this module build the usual ones; `dataclasses.replace` bends them.
-    """
-
-    data: bytes = b""
-    then: Then = "close"
-    pace_s: float | None = None
-    """Send one byte at a time, with this pause after each; also the pause between heartbeats."""
-
-
 Script: TypeAlias = Sequence[Answer] | Callable[[Request], Answer]
 """The answers in turn, of which the last repeats; or what chooses one."""
 
-RESET: Final = Answer(then="reset")
-"""The connection is reset before any byte of an answer."""
-STALL: Final = Answer(then="stall")
-"""No byte of an answer ever comes."""
-GARBAGE: Final = Answer(b"\x16\x03\x01 this is no status line\r\n\r\n")
-"""Something that is not HTTP."""
 
-
-def json_answer(
-    body: object, status: int = 200, headers: Mapping[str, str] | None = None
-) -> Answer:
-    """Answer with JSON; keeps the connection."""
-    return _whole(json.dumps(body).encode(), "application/json", status, headers)
-
-
-def html_answer(body: str = "<html>Sign in to the network</html>", status: int = 200) -> Answer:
-    """Answer with a page, as a captive portal or a wrong address does."""
-    return _whole(body.encode(), "text/html; charset=utf-8", status, None)
-
-
-def redirect_answer(location: str, status: int = 307) -> Answer:
-    """Send the client elsewhere."""
-    return _whole(b"", "text/plain", status, {"location": location})
-
-
-def truncated_answer(body: bytes, missing: int = 10) -> Answer:
-    """Promise `missing` bytes more than come, and close."""
-    size = str(len(body) + missing)
-    head = _head(200, {"content-type": "application/json", "content-length": size})
-    return Answer(head + body)
-
-
-def sse_answer(
-    events: Iterable[object],
-    *,
-    done: str | None = "[DONE]",
-    then: Then = "close",
-    pace_s: float | None = None,
-) -> Answer:
-    """Stream server-sent events.
-
-    Args:
-        events: bytes are sent as they are, text becomes the data of an event, and everything else
-            the same as JSON.
-        done: data of a last event; None to break off without one.
-        then: how the stream goes on.
-        pace_s: as in `Answer`.
-    """
-    parts = [_head(200, {"content-type": "text/event-stream", "connection": "close"})]
-    for event in (*events, *(() if done is None else (done,))):
-        if isinstance(event, bytes):
-            parts.append(event)
-        else:
-            text = event if isinstance(event, str) else json.dumps(event)
-            parts.append(f"data: {text}\n\n".encode())
-    return Answer(b"".join(parts), then, pace_s)
+@contextmanager
+def refusing() -> Iterator[str]:
+    """Yield the address of a port that refuses every connection, and that nobody else can take."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))  # bound and not listening
+        yield f"http://127.0.0.1:{held.getsockname()[1]}"
 
 
 class FaultServer:
@@ -137,15 +101,17 @@ class FaultServer:
 
     Args:
         script: one answer for each request, the last of which repeats, or a function.
+        tls: with which certificate to speak TLS; None is plain HTTP.
 
     Raises:
         ValueError: the script is an empty sequence.
     """
 
-    def __init__(self, script: Script) -> None:
+    def __init__(self, script: Script, *, tls: ssl.SSLContext | None = None) -> None:
         if not callable(script) and not script:
             raise ValueError("a script needs at least one answer")
         self._script = script
+        self._tls = tls
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._port = 0
@@ -157,10 +123,15 @@ class FaultServer:
     @property
     def url(self) -> str:
         """Where it listens, without a trailing slash."""
-        return f"http://127.0.0.1:{self._port}"
+        return f"http{'s' * (self._tls is not None)}://127.0.0.1:{self._port}"
+
+    @property
+    def open_connections(self) -> int:
+        """How many there are now, idle ones included."""
+        return len(self._connections)
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0, ssl=self._tls)
         self._port = self._server.sockets[0].getsockname()[1]
         return self
 
@@ -182,7 +153,8 @@ class FaultServer:
             with suppress(OSError, EOFError, ValueError, asyncio.LimitOverrunError):
                 then: Then = "keep"
                 while then == "keep":
-                    answer = self._choose(await _read_request(reader))
+                    request = await _read_request(reader)
+                    answer = _NO_HTTP if request is None else self._choose(request)
                     await _send(answer, reader, writer)
                     then = answer.then
                 writer.close()
@@ -199,8 +171,12 @@ class FaultServer:
         return self._script[min(turn, len(self._script) - 1)]
 
 
-async def _read_request(reader: asyncio.StreamReader) -> Request:
-    head = await reader.readuntil(b"\r\n\r\n")
+async def _read_request(reader: asyncio.StreamReader) -> Request | None:
+    """Read one request; None for the greeting of a client that expects TLS."""
+    first_byte = await reader.readexactly(1)
+    if first_byte == _TLS_HANDSHAKE:
+        return None
+    head = first_byte + await reader.readuntil(b"\r\n\r\n")
     first, *lines = head.decode("latin-1").split("\r\n")
     method, path, _ = first.split(" ", 2)
     pairs = (line.partition(":") for line in lines if line)
@@ -229,23 +205,6 @@ async def _send(answer: Answer, reader: asyncio.StreamReader, writer: asyncio.St
         await reader.read(1)  # returns when the client leaves
     elif answer.then == "beat":
         while not reader.at_eof():
-            writer.write(b": still here\n\n")
+            writer.write(answer.beat)
             await writer.drain()
-            await asyncio.sleep(answer.pace_s or 0.01)
-
-
-def _whole(body: bytes, kind: str, status: int, headers: Mapping[str, str] | None) -> Answer:
-    fixed = {"content-type": kind, "content-length": str(len(body))}
-    return Answer(_head(status, fixed | dict(headers or {})) + body, "keep")
-
-
-def _head(status: int, headers: Mapping[str, str]) -> bytes:
-    try:
-        reason = HTTPStatus(status).phrase
-    except ValueError:  # vendors make up their own, such as 529
-        reason = "Unknown"
-    lines = [
-        f"HTTP/1.1 {status} {reason}",
-        *(f"{name}: {value}" for name, value in headers.items()),
-    ]
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
+            await asyncio.sleep(answer.beat_s)

@@ -203,9 +203,8 @@ def test_no_bytes_raise_anything_but_a_typed_error(data: bytes) -> None:
         b'{"candidates":' * 5_000,
         b"[" * 5_000,
         b'{"usageMetadata":{"promptTokenCount":' + b"9" * 5_000 + b"}}",
-        b'{"candidates":[{"content":{"parts":[{"text":"\\ud800"}]}}]}',
     ],
-    ids=["deep objects", "deep arrays", "huge number", "lone surrogate"],
+    ids=["deep objects", "deep arrays", "huge number"],
 )
 def test_hostile_json_is_a_typed_error(body: bytes) -> None:
     with pytest.raises(ProviderInvalidResponseError):
