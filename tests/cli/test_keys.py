@@ -190,13 +190,13 @@ def test_the_list_shows_places_and_fingerprints(
 ) -> None:
     assert victor_keys(*arguments).stderr == "no API keys; `victor keys set NAME` stores one\n"
     victor_keys("set", "groq", "--allow-plaintext", stdin=SECRET)
-    monkeypatch.setenv("OPENAI_API_KEY", SECRET)
+    monkeypatch.setenv("MISTRAL_API_KEY", SECRET)
     result = victor_keys(*arguments)
     assert result.exit_code == 0
     assert result.stdout == (
-        "NAME    WHERE                                FINGERPRINT\n"
-        f"openai  environment variable OPENAI_API_KEY  {MARK}\n"
-        f"groq    keyring                              {MARK}\n"
+        "NAME     WHERE                                 FINGERPRINT\n"
+        f"mistral  environment variable MISTRAL_API_KEY  {MARK}\n"
+        f"groq     keyring                               {MARK}\n"
     )
 
 

@@ -163,7 +163,8 @@ def test_every_fact_of_a_model_and_every_quirk_of_a_vendor_can_be_set() -> None:
     # What is not for users: a row's name, and what `base_url` and `wire` decide.
     kept = {"name", "places", "url_variables", "express_url", "wire_elsewhere", "about"}
     vendor = {item.name for item in fields(Vendor)} - kept
-    assert set(_PROVIDER) == vendor | {"models", "timeout", "max_retries"}
+    calls = {"timeout", "max_retries", "requests_per_minute", "tokens_per_minute"}
+    assert set(_PROVIDER) == vendor | {"models"} | calls
     assert {item.name for item in fields(ProviderSettings)} == set(_PROVIDER)
 
 

@@ -87,6 +87,10 @@ class Plan:
             ConfigError: it cannot be made like this.
         """
         first = self._chosen()
+        if not self._embedded:
+            from victor.resilience.shared_state import share_state
+
+            share_state()
         # What was meant for the model on this machine stays on this machine.
         if not self.fallback or self._embedded:
             return first
@@ -141,11 +145,17 @@ class Plan:
             messages: a conversation to go on with.
         """
         from victor.agent.agent import Agent
+        from victor.config.settings import load_settings
         from victor.tools.workspace import workspace_tools
 
         # The embedded provider has one model; its name chose the file that is loaded.
         model = None if self._embedded else self.choice.model
-        can = await provider.discover_capabilities(model or "")
+        # Servers of one's own differ and answer at once; a vendor's models are known well enough.
+        vendor = load_settings().vendors().get(self.choice.provider)
+        if vendor is not None and vendor.needs_key:
+            can = provider.known_capabilities(model or "")
+        else:
+            can = await provider.discover_capabilities(model or "")
         # Offered more tools than it needs, a tiny model invents commands.
         tiny = can.tool_mode == "constrained"
         tools = workspace_tools(self.workspace, writable=not tiny, compact=tiny)

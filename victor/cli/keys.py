@@ -1,4 +1,4 @@
-"""`victor keys`: store, list, delete and test API keys.
+"""`victor keys`: store, add, list, remove, delete and test API keys.
 
 A key is typed at a hidden prompt or comes through a pipe, never on the command line, and nothing
 here prints one: keys show as fingerprints. Knows nothing about where keys are looked for.
@@ -7,17 +7,22 @@ here prints one: keys show as fingerprints. Knows nothing about where keys are l
 from __future__ import annotations
 
 import asyncio
+import re
 import sys
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Annotated, Any, Protocol, runtime_checkable
 
 import typer
 from typer.core import TyperGroup
 
 from victor.cli.exits import ExitCode, UsageError, boundary
 
+if TYPE_CHECKING:
+    from victor.config.api_keys import FoundKey
+
 __all__ = ["app", "test_key"]
 
 _LONGEST_KEY = 65_536
+_FINGERPRINT = re.compile(r"[0-9a-f]{8}")
 
 _Name = Annotated[str, typer.Argument(help="The provider, such as openai.", show_default=False)]
 _Stdin = Annotated[bool, typer.Option("--stdin", help="Read the key from stdin.")]
@@ -44,7 +49,7 @@ class _Group(TyperGroup):
 
 app = typer.Typer(
     cls=_Group,
-    help="Store, list, delete and test API keys.",
+    help="Store, add, list, remove, delete and test API keys.",
     add_completion=False,
     rich_markup_mode=None,
 )
@@ -101,6 +106,33 @@ def set_command(
         _set(name, stdin=stdin, allow_plaintext=allow_plaintext)
 
 
+@app.command("add", context_settings=_EXTRA)
+def add_command(
+    context: typer.Context,
+    name: _Name,
+    stdin: _Stdin = False,
+    allow_plaintext: _Plaintext = False,
+) -> None:
+    """Put a further key into the keyring: victor goes on with it where another is refused."""
+    with boundary():
+        _nothing_more(context)
+        _add(name, stdin=stdin, allow_plaintext=allow_plaintext)
+
+
+@app.command("remove", context_settings=_EXTRA)
+def remove_command(
+    context: typer.Context,
+    name: _Name,
+    mark: Annotated[
+        str, typer.Argument(metavar="FINGERPRINT", help="Which key, as `list` shows it.")
+    ],
+) -> None:
+    """Remove one of several keys from the system's keyring."""
+    with boundary():
+        _nothing_more(context)
+        _remove(name, mark)
+
+
 @app.command("list", context_settings=_EXTRA)
 def list_command(context: typer.Context) -> None:
     """Show where keys are found, and their fingerprints."""
@@ -111,7 +143,7 @@ def list_command(context: typer.Context) -> None:
 
 @app.command("delete", context_settings=_EXTRA)
 def delete_command(context: typer.Context, name: _Name) -> None:
-    """Remove a key from the system's keyring."""
+    """Remove all keys of a provider from the system's keyring."""
     with boundary():
         _nothing_more(context)
         _delete(name)
@@ -143,6 +175,40 @@ def _set(name: str, *, stdin: bool, allow_plaintext: bool) -> None:
         typer.echo(f"note: {found.source} is set, too, and is used instead", err=True)
     if name not in settings.vendors():
         _note_unknown(name)
+
+
+def _add(name: str, *, stdin: bool, allow_plaintext: bool) -> None:
+    from victor.config.api_keys import add_api_key, find_api_keys, fingerprint
+    from victor.config.settings import load_settings
+
+    name = name.strip().lower()
+    value = _read_key(name, stdin=stdin)
+    mark = fingerprint(value.strip())
+    backend = add_api_key(name, value, allow_plaintext=allow_plaintext)
+    if backend is None:
+        typer.echo(f"the key {mark} of {name} is there already")
+        return
+    settings = load_settings()
+    found = find_api_keys(name, settings=settings)
+    many = f", which has {len(found)} keys now" if len(found) > 1 else ""
+    typer.echo(f"added the key {mark} to {name} in {backend}{many}")
+    if found and found[0].source != "keyring":
+        typer.echo(f"note: {found[0].source} is set, too, and is used instead", err=True)
+    if name not in settings.vendors():
+        _note_unknown(name)
+
+
+def _remove(name: str, mark: str) -> None:
+    from victor.config.api_keys import remove_api_key
+
+    name, mark = name.strip().lower(), mark.strip().lower()
+    if not _FINGERPRINT.fullmatch(mark):
+        raise UsageError(
+            "what follows the name is not a fingerprint (it may be a key, so it is not repeated "
+            "here): `victor keys list` shows the fingerprints"
+        )
+    remove_api_key(name, mark)
+    typer.echo(f"removed the key {mark} of {name} from the keyring")
 
 
 def _read_key(name: str, *, stdin: bool) -> str:
@@ -217,16 +283,33 @@ def _list() -> None:
 def _delete(name: str) -> None:
     from victor.config.api_keys import delete_api_key, key_hint
 
-    delete_api_key(name)
-    typer.echo(f"deleted the key of {name} from the keyring")
+    many = delete_api_key(name)
+    typer.echo(f"deleted the {f'{many} keys' if many > 1 else 'key'} of {name} from the keyring")
     if hint := key_hint(name):
         typer.echo(f"note: {name} still has a key: {hint}", err=True)
 
 
 def _test(name: str) -> None:
     from victor.cli.sanitize import one_line
+    from victor.config.api_keys import find_api_keys, fingerprint
+    from victor.config.catalog import DEFAULT_PROVIDER
+    from victor.errors import ProviderAuthError
 
-    typer.echo(one_line(test_key(name)))
+    name = name.strip().lower()
+    keys = [] if name == DEFAULT_PROVIDER else find_api_keys(name)
+    if len(keys) < 2:
+        typer.echo(one_line(test_key(name, keys[0] if keys else None)))
+        return
+    refused = False
+    for key in keys:
+        try:
+            typer.echo(one_line(test_key(name, key)))
+        except ProviderAuthError as error:
+            refused = True
+            which = f"the key from {key.source} ({fingerprint(key.value)})"
+            typer.echo(one_line(f"{name} refuses {which}: {error}"), err=True)
+    if refused:
+        raise typer.Exit(ExitCode.AUTH)
 
 
 @runtime_checkable
@@ -234,14 +317,15 @@ class _ListsModels(Protocol):
     async def list_models(self) -> list[str]: ...
 
 
-def test_key(name: str) -> str:
-    """Ask a provider for its models with the key that victor would use, then with a wrong one.
+def test_key(name: str, found: FoundKey | None) -> str:
+    """Ask a provider for its models with a key, then with a wrong one.
 
     The second question tells whether the first proved anything: some vendors list their models to
     anybody.
 
     Args:
         name: the provider's name.
+        found: the key and where it was found; None if there is none.
 
     Returns:
         One line that says what was proved.
@@ -251,16 +335,15 @@ def test_key(name: str) -> str:
         ProviderError: the provider did not answer.
         ConfigError: there is no such provider, or it cannot list its models.
     """
-    from victor.config.api_keys import find_api_key, fingerprint, missing_key_message
+    from victor.config.api_keys import fingerprint, missing_key_message
     from victor.config.catalog import DEFAULT_PROVIDER
     from victor.config.settings import load_settings
     from victor.errors import ProviderAuthError, ProviderError
 
-    settings, name = load_settings(), name.strip().lower()
+    settings = load_settings()
     if name == DEFAULT_PROVIDER:
         return f"{name} is the embedded model and needs no key"
     row = settings.vendors().get(name)
-    found = find_api_key(name, settings=settings)
     if found is None and (row is None or row.needs_key):
         raise ProviderAuthError(missing_key_message(name, settings=settings), provider=name)
     count = len(asyncio.run(_models(name, found.value if found else None)))

@@ -1,36 +1,49 @@
-"""API keys: where a provider's key is found, stored and listed.
+"""API keys: where a provider's key is found and listed.
 
-Order: the caller's own value, the environment, the keyring, the user's `key_command`. Knows
-nothing about which provider is used or about HTTP. A key's value leaves as a return value and in
-no other way: messages and lists show at most a fingerprint.
+Order: the caller's own value, the environment, the keyring, the user's `key_command`. A provider
+may have several keys: in the environment, the variable's name with an S has more of them, separated
+by commas; the keyring holds any number. Knows nothing about which provider is used or about HTTP. A
+key's value leaves as a return value and in no other way: messages and lists show at most a
+fingerprint.
 """
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 
 from victor.config import keychain
-from victor.config.checks import WrongSettingError, provider_name
 from victor.config.keychain import KeyringError, stored_names
-from victor.config.settings import Settings, default_key_variable, load_settings
+from victor.config.settings import Settings, load_settings
+from victor.config.stored_keys import (
+    add_api_key,
+    delete_api_key,
+    fingerprint,
+    key_variables,
+    places_of,
+    remove_api_key,
+    store_api_key,
+)
 from victor.errors import ConfigError
 
 __all__ = [
     "FoundKey",
     "KeyRow",
     "KeyringError",
+    "add_api_key",
     "delete_api_key",
     "find_api_key",
+    "find_api_keys",
     "fingerprint",
     "get_api_key",
+    "get_api_keys",
     "key_hint",
     "list_api_keys",
     "missing_key_message",
+    "remove_api_key",
     "store_api_key",
     "stored_names",
 ]
@@ -92,7 +105,42 @@ def get_api_key(
 def find_api_key(
     name: str, *, environ: Mapping[str, str] | None = None, settings: Settings | None = None
 ) -> FoundKey | None:
-    """Look for a provider's key in the environment, the keyring and `key_command`.
+    """Look for a provider's first key; see `find_api_keys`."""
+    found = find_api_keys(name, environ=environ, settings=settings)
+    return found[0] if found else None
+
+
+def get_api_keys(
+    name: str,
+    api_key: str | Sequence[str] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    settings: Settings | None = None,
+) -> tuple[str, ...]:
+    """Return all of a provider's API keys, each once; see `get_api_key`.
+
+    Args:
+        name: the provider's name.
+        api_key: the caller's own key or keys; blank ones count as absent.
+        environ: instead of `os.environ`.
+        settings: instead of the user's settings file.
+
+    Raises:
+        ConfigError: as `get_api_key`.
+    """
+    given = (api_key,) if isinstance(api_key, str) else api_key or ()
+    values = [value for each in given if (value := each.strip())]
+    if not values:
+        values = [each.value for each in find_api_keys(name, environ=environ, settings=settings)]
+    return tuple(dict.fromkeys(values))
+
+
+def find_api_keys(
+    name: str, *, environ: Mapping[str, str] | None = None, settings: Settings | None = None
+) -> list[FoundKey]:
+    """Look for a provider's keys in the environment, the keyring and `key_command`.
+
+    The first of these places that holds any is the only one that counts.
 
     Args:
         name: as in `get_api_key`, like the other arguments.
@@ -104,12 +152,12 @@ def find_api_key(
     """
     environ, settings = _defaults(environ, settings)
     name = _lowered(name)
-    if variable := _set_variable(name, environ, settings):
-        return FoundKey(environ[variable].strip(), f"environment variable {variable}")
+    if found := _from_environment(name, environ, settings):
+        return found
     command = settings.key_command.get(name)
-    if value := _from_keyring(name, environ, settings):
-        return FoundKey(value, "keyring")
-    return FoundKey(_run_key_command(name, command, environ), "key_command") if command else None
+    if values := _from_keyring(name, environ, settings):
+        return [FoundKey(value, "keyring") for value in values]
+    return [FoundKey(_run_key_command(name, command, environ), "key_command")] if command else []
 
 
 def key_hint(
@@ -127,9 +175,9 @@ def key_hint(
     """
     environ, settings = _defaults(environ, settings)
     name = _lowered(name)
-    if variable := _set_variable(name, environ, settings):
-        return f"{variable} is set"
-    if name in stored_names(environ):
+    if found := _from_environment(name, environ, settings):
+        return f"{found[0].source.rpartition(' ')[2]} is set"
+    if places_of(name, stored_names(environ)):
         return "its key is in the keyring"
     return "key_command is set" if name in settings.key_command else None
 
@@ -140,65 +188,8 @@ def missing_key_message(
     """Say that a key is missing, with the exact command that adds one."""
     _, settings = _defaults(environ, settings)
     name = _lowered(name)
-    variable = _variables(name, settings)[0]
+    variable = key_variables(name, settings)[0]
     return f"no API key for {name}: run `victor keys set {name}`, or set {variable}"
-
-
-def fingerprint(value: str) -> str:
-    """Return the first 8 hex digits of the key's SHA-256: tells keys apart and reveals none."""
-    return hashlib.sha256(value.encode(errors="backslashreplace")).hexdigest()[:8]
-
-
-def store_api_key(
-    name: str,
-    value: str,
-    *,
-    allow_plaintext: bool = False,
-    environ: Mapping[str, str] | None = None,
-) -> str:
-    """Put a key into the system's keyring and read it back.
-
-    Args:
-        name: the provider's name.
-        value: the key; blanks around it are dropped.
-        allow_plaintext: also use a backend that is not known to encrypt.
-        environ: instead of `os.environ`, for the state directory.
-
-    Returns:
-        The name of the backend that holds it now.
-
-    Raises:
-        ConfigError: the name or the value cannot be one.
-        KeyringError: there is no keyring, it is locked, does not answer, is not known to encrypt,
-            or did not keep the value.
-    """
-    name = _checked_name(name)
-    value = value.strip()
-    if not value or not value.isprintable() or " " in value:
-        raise ConfigError(f"the key for {name} is empty or has blanks or control characters in it")
-    try:
-        return keychain.write(name, value, allow_plaintext=allow_plaintext, environ=environ)
-    except KeyringError as error:
-        raise KeyringError(
-            f"no key was stored for {name}: {error}. Other ways: "
-            f"`export {_variables(name, Settings())[0]}=...`, or key_command in the settings file"
-        ) from None
-
-
-def delete_api_key(name: str, *, environ: Mapping[str, str] | None = None) -> None:
-    """Remove a key from the system's keyring.
-
-    Args:
-        name: the provider's name.
-        environ: instead of `os.environ`, for the state directory.
-
-    Raises:
-        ConfigError: the name cannot be one.
-        KeyringError: the keyring cannot be used, or holds no such key.
-    """
-    name = _checked_name(name)
-    if not keychain.remove(name, environ=environ):
-        raise KeyringError(f"the keyring holds no key for {name}; see `victor keys list`")
 
 
 def list_api_keys(
@@ -225,15 +216,16 @@ def list_api_keys(
     except KeyringError as error:
         problem = str(error)
     rows: list[KeyRow] = []
-    for name in dict.fromkeys([*settings.vendors(), *stored, *settings.key_command]):
-        if variable := _set_variable(name, environ, settings):
-            mark = fingerprint(environ[variable].strip())
-            rows.append(KeyRow(name, f"environment variable {variable}", mark))
-        if name in values:
-            rows.append(KeyRow(name, "keyring", fingerprint(values[name])))
-        elif name in stored:
-            gone = f"not there any more; `victor keys delete {name}` forgets it"
-            rows.append(KeyRow(name, "keyring", None, problem or gone))
+    names = [place.partition("+")[0] for place in stored]
+    for name in dict.fromkeys([*settings.vendors(), *names, *settings.key_command]):
+        for found in _from_environment(name, environ, settings):
+            rows.append(KeyRow(name, found.source, fingerprint(found.value)))
+        for place in places_of(name, stored):
+            if place in values:
+                rows.append(KeyRow(name, "keyring", fingerprint(values[place].strip())))
+            else:
+                gone = f"not there any more; `victor keys delete {name}` forgets it"
+                rows.append(KeyRow(name, "keyring", None, problem or gone))
         if name in settings.key_command:
             rows.append(KeyRow(name, "key_command", None))
     return rows
@@ -250,32 +242,29 @@ def _lowered(name: str) -> str:
     return name.strip().lower()
 
 
-def _checked_name(name: str) -> str:
+def _from_environment(name: str, environ: Mapping[str, str], settings: Settings) -> list[FoundKey]:
+    """Return the keys of the first variable that is set and of those with an S, each once."""
+    variables = key_variables(name, settings)
+    first = next((each for each in variables if environ.get(each, "").strip()), None)
+    found = {} if first is None else {environ[first].strip(): first}
+    for variable in (f"{each}S" for each in variables):
+        for part in environ.get(variable, "").split(","):
+            if value := part.strip():
+                found.setdefault(value, variable)
+    return [FoundKey(value, f"environment variable {place}") for value, place in found.items()]
+
+
+def _from_keyring(name: str, environ: Mapping[str, str], settings: Settings) -> list[str]:
+    row, stored = settings.vendors().get(name), places_of(name, stored_names(environ))
+    if row and not row.needs_key and not stored:
+        return []  # a server on one's own machine: not worth waking up D-Bus
     try:
-        return provider_name("name", _lowered(name))
-    except WrongSettingError as error:
-        raise ConfigError(str(error)) from None
-
-
-def _variables(name: str, settings: Settings) -> tuple[str, ...]:
-    row = settings.vendors().get(name)
-    return (row.key_variables if row else ()) or (default_key_variable(name),)
-
-
-def _set_variable(name: str, environ: Mapping[str, str], settings: Settings) -> str | None:
-    return next((v for v in _variables(name, settings) if environ.get(v, "").strip()), None)
-
-
-def _from_keyring(name: str, environ: Mapping[str, str], settings: Settings) -> str:
-    row = settings.vendors().get(name)
-    if row and not row.needs_key and name not in stored_names(environ):
-        return ""  # a server on one's own machine: not worth waking up D-Bus
-    try:
-        return keychain.read([name]).get(name, "").strip()
+        values = keychain.read(dict.fromkeys([name, *stored]))
     except KeyringError as error:
         if name not in settings.key_command:
             _warn_once(name, str(error))
-        return ""
+        return []
+    return [value for each in values.values() if (value := each.strip())]
 
 
 @cache

@@ -59,6 +59,7 @@ __all__ = [
     "Failover",
     "Mode",
     "ProviderSettings",
+    "SandboxMode",
     "Settings",
     "config_path",
     "default_key_variable",
@@ -71,6 +72,9 @@ Mode: TypeAlias = Literal["ask", "accept-edits", "plan", "auto"]
 
 Failover: TypeAlias = Literal["ask", "auto", "never"]
 """Whether a fallback may answer where the chosen provider cannot."""
+
+SandboxMode: TypeAlias = Literal["auto", "required", "off"]
+"""Whether commands are confined: where that is possible (else each asks), always, or never."""
 
 _AT_LINE = re.compile(
     r"^(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", re.DOTALL
@@ -125,6 +129,7 @@ class Settings:
     """From the file alone, like `provider`."""
     mode: Mode = "ask"
     max_turns: int = 50
+    sandbox: SandboxMode = "auto"
     fallback: tuple[Fallback, ...] = ()
     """Who may answer where the chosen provider cannot, best first."""
     failover: Failover = "ask"
@@ -354,6 +359,7 @@ _TOP: Mapping[str, Check] = MappingProxyType(
         "model": text,
         "mode": one_of(*get_args(Mode)),
         "max_turns": integer(1),
+        "sandbox": one_of(*get_args(SandboxMode)),
         "fallback": fallbacks,
         "failover": one_of(*get_args(Failover)),
         "quality_floor": integer(0),

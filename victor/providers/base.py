@@ -33,10 +33,10 @@ from victor.errors import (
     StreamInterruptedError,
     UnsupportedFeatureError,
 )
-from victor.providers.guarding import GUARDED, deadlines_of, guards_itself, is_inside
+from victor.providers.guarding import GUARDED, Gate, deadlines_of, guards_itself, is_inside
 from victor.resilience.breaker import CircuitBreaker
 from victor.resilience.circuits import Circuits, SharedCircuits, shared_circuits
-from victor.resilience.pipeline import Pipeline
+from victor.resilience.pipeline import Deadlines, Pipeline
 from victor.resilience.retry import RetryPolicy
 from victor.types import (
     Capabilities,
@@ -211,8 +211,8 @@ class BaseProvider(ABC):
         """Tell whether `stream` yields before the answer is whole."""
         return False
 
-    async def discover_capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - for overrides
-        """Return what a model can do; by default what `supports_tools` and friends say."""
+    def known_capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - for overrides
+        """Return what is known of a model without asking anybody."""
         found = set()
         if self.supports_tools():
             found.add(Capability.TOOLS)
@@ -221,6 +221,10 @@ class BaseProvider(ABC):
         return Capabilities(
             supported=frozenset(found), tool_mode="native" if self.supports_tools() else "none"
         )
+
+    async def discover_capabilities(self, model: str) -> Capabilities:
+        """Return what a model can do; an endpoint that can be asked, is."""
+        return self.known_capabilities(model)
 
     async def count_tokens(
         self,
@@ -288,6 +292,21 @@ class BaseProvider(ABC):
             ),
             deadlines=deadlines_of(getattr(self, "timeout", 60)),
         )
+
+    def _gate(
+        self,
+        args: tuple[Any, ...],  # noqa: ARG002 - for overrides, like all of them
+        options: dict[str, Any],  # noqa: ARG002
+        deadlines: Deadlines | None,  # noqa: ARG002
+    ) -> Gate | None:
+        """Return what the attempts of one call of `chat` or `stream` have to pass first.
+
+        Args:
+            args: the call's.
+            options: the call's keywords.
+            deadlines: for this call; None for the guard's own.
+        """
+        return None
 
     @property
     def _where(self) -> str:

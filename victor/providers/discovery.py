@@ -6,12 +6,10 @@ no model by name.
 
 from __future__ import annotations
 
-import logging
-
 from pydantic_core import from_json
 
 from victor.config.model_capabilities import ModelData
-from victor.errors import ProviderError, UnsupportedFeatureError
+from victor.errors import UnsupportedFeatureError
 from victor.providers.exchange import Exchange
 from victor.providers.request import HTTPCall
 from victor.providers.wires.ollama.show import read_show
@@ -20,8 +18,6 @@ from victor.providers.writing import to_bytes
 from victor.types import Capabilities, Capability
 
 __all__ = ["capabilities_of_wire", "endpoint_data", "model_names"]
-
-_log = logging.getLogger(__name__)
 
 _EVERYWHERE = frozenset(
     {
@@ -63,22 +59,22 @@ async def model_names(exchange: Exchange) -> list[str]:
 
 
 async def endpoint_data(exchange: Exchange, model: str) -> ModelData | None:
-    """Ask what a model can do; None where the endpoint does not say, or does not answer."""
+    """Ask what a model can do; None where the endpoint does not say.
+
+    Raises:
+        ProviderError: the endpoint does not know the question, or did not answer.
+    """
     vendor = exchange.vendor
-    try:
-        if vendor.wire == "ollama":
-            call = HTTPCall("/api/show", to_bytes({"model": model}))
-            return _said(read_show(await exchange.fetch(call, model)))
-        if vendor.wire not in ("openai-chat", "openai-responses") or vendor.azure:
-            return None
-        listed = read_models(await exchange.get(exchange.wire.models_path or "/models"))
-        found = listed.get(model, ModelData())
-        if vendor.name in ("llamacpp", "local"):
-            found = read_props(await exchange.get("/props", at_root=True)).over(found)
-        return _said(found)
-    except ProviderError as error:
-        _log.info("%s does not say what %s can do: %s", vendor.name, model, error)
+    if vendor.wire == "ollama":
+        call = HTTPCall("/api/show", to_bytes({"model": model}))
+        return _said(read_show(await exchange.fetch(call, model)))
+    if vendor.wire not in ("openai-chat", "openai-responses") or vendor.azure:
         return None
+    listed = read_models(await exchange.get(exchange.wire.models_path or "/models"))
+    found = listed.get(model, ModelData())
+    if vendor.name == "llamacpp":
+        found = read_props(await exchange.get("/props", at_root=True)).over(found)
+    return _said(found)
 
 
 def _said(found: ModelData) -> ModelData | None:

@@ -8,9 +8,10 @@ lesson kept. Retries, breaker and deadlines are the guard's, round all this.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import TypeVar
+from copy import copy
+from typing import TypeAlias, TypeVar
 
 import httpx
 
@@ -27,7 +28,9 @@ from victor.providers.sse import SSEError
 from victor.providers.transport import Transport
 from victor.types import CompletionResponse, Message, StreamChunk
 
-__all__ = ["Exchange"]
+__all__ = ["Exchange", "Heard"]
+
+Heard: TypeAlias = Callable[[str | None, int, Mapping[str, str]], None]
 
 _T = TypeVar("_T")
 
@@ -47,9 +50,30 @@ class Exchange:
         self.vendor = vendor
         self.wire = wire_for(vendor)
         self._base_url = base_url
+        self._api_key = api_key
         self._signer = signer_for(vendor, api_key)
         self._transport = Transport(vendor.name)
         self._learnt: dict[str, Repair] = {}
+        self.heard: Heard | None = None
+        """Is told the model, the status and the headers of every answer."""
+
+    @property
+    def transport(self) -> Transport:
+        """The connections."""
+        return self._transport
+
+    def with_key(self, key: str, heard: Heard) -> Exchange:
+        """Return one that signs with another key; connections and lessons are the same.
+
+        Args:
+            key: what signs its requests.
+            heard: see the attribute.
+        """
+        other = copy(self)
+        other._api_key = key
+        other._signer = signer_for(self.vendor, key)
+        other.heard = heard
+        return other
 
     async def answer(self, request: ChatRequest) -> CompletionResponse:
         """Ask for a whole answer."""
@@ -201,9 +225,11 @@ class Exchange:
         url = address_of(self.vendor, base, path, model)
         signed = await endpoint.signer.sign(method, url, body, {**self.wire.headers, **headers})
         response = await self._transport.send(method, url, body, signed)
+        if self.heard is not None:
+            self.heard(model, response.status_code, response.headers)
         if response.status_code // 100 == 2:
             return response
-        error_body = await self._transport.read_error(response)
+        error_body = _without(self._api_key, await self._transport.read_error(response))
         raise error_from_response(
             response.status_code,
             response.headers,
@@ -218,3 +244,8 @@ class Exchange:
         if looks_like_html(body):
             raise self.not_the_api(body, model)
         return body
+
+
+def _without(key: str | None, body: bytes) -> bytes:
+    """Take the key out of an error that quotes it; what is very short is a placeholder."""
+    return body.replace(key.encode(), b"[key]") if key and len(key) >= 8 else body

@@ -34,6 +34,7 @@ BY_STATUS: Mapping[int, type[ProviderError]] = MappingProxyType(
         402: ProviderQuotaError,
         403: ProviderPermissionError,
         404: ModelNotFoundError,
+        407: ProviderError,  # a proxy's, and no answer of the vendor's at all
         408: ProviderTimeoutError,
         424: ProviderServerError,  # Bedrock: the model behind the endpoint failed
         425: ProviderOverloadedError,

@@ -323,6 +323,11 @@ def _status(value: Mapping[str, Any]) -> int | None:
 
 
 def _hint(status: int, kind: type[ProviderError]) -> str:
+    if status == 407:
+        return (
+            "; a proxy wants a password: set HTTP_PROXY or HTTPS_PROXY to "
+            "http://user:password@host:port"
+        )
     if status == 404 and kind is ProviderInvalidRequestError:
         return "; no such address: does base_url end in the API's version, such as /v1?"
     return ""

@@ -13,9 +13,23 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Protocol, TypeVar
 
 from victor.resilience.pipeline import Deadlines, Observer, Pipeline
-from victor.types import Attempt, CompletionResponse, StreamChunk
+from victor.types import Attempt, CompletionResponse, StreamChunk, Usage
 
-__all__ = ["GUARDED", "deadlines_of", "guards_itself", "is_inside"]
+__all__ = ["GUARDED", "Gate", "deadlines_of", "guards_itself", "is_inside", "observer"]
+
+
+class Gate(Protocol):
+    """What stands before the attempts of one call, ahead of breaker and deadline."""
+
+    async def wait(self) -> None:
+        """Wait until an attempt may begin.
+
+        Raises:
+            ProviderError: it may not, or not soon enough.
+        """
+
+    def used(self, usage: Usage | None) -> None:
+        """Take what the call really used."""
 
 
 class _Provider(Protocol):
@@ -23,12 +37,20 @@ class _Provider(Protocol):
 
     @property
     def _guard(self) -> Pipeline: ...
+    def _gate(
+        self, args: tuple[Any, ...], options: dict[str, Any], deadlines: Deadlines | None
+    ) -> Gate | None: ...
 
 
 _inside: contextvars.ContextVar[object] = contextvars.ContextVar(
     "victor_guarded_provider", default=None
 )
 """The provider whose guarded code is running: guarded work inside guarded work is one attempt."""
+
+_observer: contextvars.ContextVar[Observer | None] = contextvars.ContextVar(
+    "victor_observer", default=None
+)
+"""Who observes the guarded call that is running; for a stream, while it is started."""
 
 _T = TypeVar("_T")
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -37,6 +59,11 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 def is_inside(provider: object) -> bool:
     """Tell whether a provider's guarded code is what is running."""
     return _inside.get() is provider
+
+
+def observer() -> Observer | None:
+    """Return the `on_event` of the guarded call that is running."""
+    return _observer.get()
 
 
 def guards_itself(method: _F) -> _F:
@@ -63,7 +90,9 @@ def _guarded_call(
         deadlines, on_event = _call_options(kwargs)
         if _inside.get() is self:
             return await method(self, *args, **kwargs)
+        gate = self._gate(args, kwargs, deadlines)
         token = _inside.set(self)
+        watch = None if on_event is None else _observer.set(on_event)
         records: list[Attempt] = []
         try:
             value = await self._guard.call(
@@ -72,10 +101,15 @@ def _guarded_call(
                 records=records,
                 deadlines=deadlines,
                 on_event=on_event,
+                before=None if gate is None else gate.wait,
             )
         finally:
             _inside.reset(token)
+            if watch is not None:
+                _observer.reset(watch)
         if isinstance(value, CompletionResponse):
+            if gate is not None:
+                gate.used(value.usage)
             # A copy: an author may return the same object twice.
             return value.model_copy(update={"attempts": tuple(records)})
         return value
@@ -92,21 +126,28 @@ def _guarded_stream(
         deadlines, on_event = _call_options(kwargs)
         if _inside.get() is self:
             return stream(self, *args, **kwargs)
+        gate = self._gate(args, kwargs, deadlines)
 
         def attempt() -> AsyncIterator[StreamChunk]:
-            if self._never_nests:
+            if not self._never_nests:
+                return _marked(self, lambda: stream(self, *args, **kwargs), on_event)
+            watch = None if on_event is None else _observer.set(on_event)
+            try:
                 return stream(self, *args, **kwargs)
-            return _marked(self, lambda: stream(self, *args, **kwargs))
+            finally:
+                if watch is not None:
+                    _observer.reset(watch)
 
         return self._guard.stream(
             attempt,
             has_content=_has_content,
             is_final=_is_final,
             text_of=_text_of,
-            finish=_finish,
+            finish=_finish if gate is None else functools.partial(_finish_at, gate),
             part=kwargs.get("model"),
             deadlines=deadlines,
             on_event=on_event,
+            before=None if gate is None else gate.wait,
         )
 
     guarded._is_guarded = True  # type: ignore[attr-defined] # read by __init_subclass__
@@ -121,25 +162,33 @@ GUARDED: tuple[tuple[str, Callable[..., Any]], ...] = (
 """The methods that are wrapped, and in what."""
 
 
-async def _marked(provider: object, start: Callable[[], Any]) -> AsyncIterator[StreamChunk]:
+async def _marked(
+    provider: object, start: Callable[[], Any], on_event: Observer | None
+) -> AsyncIterator[StreamChunk]:
     """Mark the provider as guarded while its own code runs, and not while its consumer's does."""
     token = _inside.set(provider)
+    watch = None if on_event is None else _observer.set(on_event)
     try:
         chunks = start()
         if inspect.isawaitable(chunks):  # `async def stream(...)` that returns an iterator
             chunks = await chunks
     finally:
         _inside.reset(token)
+        if watch is not None:
+            _observer.reset(watch)
     advance = aiter(chunks).__anext__
     try:
         while True:
             token = _inside.set(provider)
+            watch = None if on_event is None else _observer.set(on_event)
             try:
                 chunk = await advance()
             except StopAsyncIteration:
                 return
             finally:
                 _inside.reset(token)
+                if watch is not None:
+                    _observer.reset(watch)
             yield chunk
     finally:
         close = getattr(chunks, "aclose", None)
@@ -158,6 +207,11 @@ def _is_final(chunk: StreamChunk) -> bool:
 def _finish(chunk: StreamChunk, attempts: tuple[Attempt, ...]) -> None:
     if chunk.is_final:
         chunk.attempts = attempts
+
+
+def _finish_at(gate: Gate, chunk: StreamChunk, attempts: tuple[Attempt, ...]) -> None:
+    _finish(chunk, attempts)
+    gate.used(chunk.usage)
 
 
 def _text_of(chunk: StreamChunk) -> str:

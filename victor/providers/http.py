@@ -8,19 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 
 import httpx
 
-from victor.config.api_keys import get_api_key, missing_key_message
+from victor.config.api_keys import fingerprint, get_api_keys, missing_key_message
 from victor.config.capabilities import merged_capabilities
 from victor.config.catalog import Vendor
 from victor.config.model_capabilities import ModelData, ModelRow, model_data
 from victor.errors import (
     ConfigError,
+    ProviderError,
+    ProviderInvalidRequestError,
     ProviderTimeoutError,
     UnsupportedFeatureError,
 )
@@ -28,9 +30,13 @@ from victor.providers.base import BaseProvider
 from victor.providers.discovery import capabilities_of_wire, endpoint_data, model_names
 from victor.providers.endpoint import base_url_for, checked_key
 from victor.providers.exchange import Exchange
-from victor.providers.guarding import guards_itself
+from victor.providers.guarding import Gate, guards_itself
+from victor.providers.keys import CallGate, KeyedExchange, stated_rest_s, tokens_of
 from victor.providers.protocols import embedding_wire_for
 from victor.providers.request import ChatRequest, EmbeddingWire, HTTPCall
+from victor.resilience.keypool import KeyPool
+from victor.resilience.pipeline import Deadlines
+from victor.resilience.throttle import Throttle
 from victor.tool_calling.adapter import ToolCallingAdapter
 from victor.tool_calling.constrained import ConstrainedAdapter
 from victor.types import (
@@ -48,19 +54,27 @@ __all__ = ["HTTPProvider"]
 _T = TypeVar("_T")
 
 _log = logging.getLogger(__name__)
+_PATIENCE_S = 5.0
 
 
 class HTTPProvider(BaseProvider):
     """A provider that speaks one of victor's wires over HTTP.
 
+    With several keys, one that is refused, used up or used too fast is left alone for a while, and
+    the same attempt goes on with another. A conversation keeps its key while that works; the option
+    `session` of `chat` and `stream`, any string, says which requests belong together where that is
+    not by how the conversation begins.
+
     Args:
         vendor: the row of the catalog.
-        api_key: instead of the environment and the keyring.
+        api_key: one key, or several, instead of those of the environment and the keyring.
         base_url: instead of the vendor's own.
         timeout: see `BaseProvider`.
         max_retries: see `BaseProvider`.
         use_circuit_breaker: see `BaseProvider`.
         models: what is known about models beside victor's own data; stronger than that.
+        throttle: counts requests and tokens, and holds them back before the server refuses them;
+            others may share it.
         **kwargs: see `BaseProvider`.
 
     Raises:
@@ -73,20 +87,23 @@ class HTTPProvider(BaseProvider):
     def __init__(
         self,
         vendor: Vendor,
-        api_key: str | None = None,
+        api_key: str | Sequence[str] | None = None,
         base_url: str | None = None,
         timeout: float = 60,
         max_retries: int = 3,
         use_circuit_breaker: bool = True,  # noqa: FBT001, FBT002 - as in BaseProvider
         *,
         models: Sequence[ModelRow] = (),
+        throttle: Throttle | None = None,
         **kwargs: Any,
     ) -> None:
         self.vendor = vendor
-        key = checked_key(vendor, get_api_key(vendor.name, api_key))
+        keys = get_api_keys(vendor.name, api_key)
+        for key in keys:
+            checked_key(vendor, key)
         super().__init__(
-            api_key=key,
-            base_url=_sendable(base_url_for(vendor, base_url, has_key=key is not None)),
+            api_key=keys[0] if keys else None,
+            base_url=_sendable(base_url_for(vendor, base_url, has_key=bool(keys))),
             timeout=timeout,
             max_retries=max_retries,
             use_circuit_breaker=use_circuit_breaker,
@@ -96,7 +113,14 @@ class HTTPProvider(BaseProvider):
         self.default_model = vendor.default_model
         if vendor.needs_key and not self.api_key:
             _log.warning("%s", missing_key_message(vendor.name))
+        self._throttle = throttle
+        self._pool: KeyPool | None = None
         self._exchange = Exchange(vendor, self.base_url or "", self.api_key)
+        if len(keys) > 1:
+            self._exchange = keyed = KeyedExchange(vendor, self.base_url or "", keys)
+            self._pool = keyed.pool
+        elif throttle is not None:
+            self._exchange.heard = self._heard
         self._adapter: ToolCallingAdapter | None = (
             ConstrainedAdapter() if vendor.tool_mode == "constrained" else None
         )
@@ -187,7 +211,13 @@ class HTTPProvider(BaseProvider):
         for start in range(0, len(given), wire.most_texts):
             part = given[start : start + wire.most_texts]
             call = wire.encode(part, model=chosen, options=kwargs)
-            found = await self._guarded(partial(self._embedded, wire, call, chosen, len(part)))
+            gate = self._gate((part,), {"model": chosen, "max_tokens": None}, None)
+            found = await self._guard.call(
+                partial(self._embedded, wire, call, chosen, len(part)),
+                before=None if gate is None else gate.wait,
+            )
+            if gate is not None:
+                gate.used(found.usage)
             vectors += found.vectors
             usage = found.usage if usage is None or found.usage is None else usage + found.usage
         return Embeddings(vectors=vectors, model=chosen, usage=usage)
@@ -204,34 +234,44 @@ class HTTPProvider(BaseProvider):
             UnsupportedFeatureError: the vendor's API has no such question.
             ProviderError: the endpoint refused or did not answer.
         """
-        return await self._asked(model_names(self._exchange))
+        return await self._asked(model_names(self._exchange), self.timeout)
 
     async def discover_capabilities(self, model: str) -> Capabilities:
         """Say what a model can do here: what code, data and the endpoint itself know.
 
-        The endpoint is asked once for each model; where it does not answer, the data stand. What it
-        says counts for later calls, too.
+        The endpoint is asked until it has answered once for the model; where it does not answer
+        within a few seconds, the data stand. What it says counts for later calls, too.
         """
         if model not in self._asked_about:
-            said = await self._asked(endpoint_data(self._exchange, model))
+            limit_s = min(self.timeout, _PATIENCE_S)
+            try:
+                said = await self._asked(endpoint_data(self._exchange, model), limit_s)
+            except ProviderError as error:
+                _log.info("%s does not say what %s can do: %s", self.name, model, error)
+                said = None
+                if not isinstance(error, ProviderInvalidRequestError):
+                    return self.known_capabilities(model)
             self._asked_about.add(model)
             if said is not None:
                 self._models[model] = said.over(self._known(model))
                 self._said[model] = said
+        return self.known_capabilities(model)
+
+    def known_capabilities(self, model: str) -> Capabilities:
         return merged_capabilities(
             capabilities_of_wire(self._exchange), self._known(model), self._said.get(model)
         )
 
-    async def _asked(self, question: Coroutine[Any, Any, _T]) -> _T:
-        """Put a question that is no call: under the breaker, once, within the timeout."""
+    async def _asked(self, question: Coroutine[Any, Any, _T], limit_s: float) -> _T:
+        """Put a question that is no call: under the breaker, and once."""
 
         async def once() -> _T:
             try:
-                async with asyncio.timeout(self.timeout):
+                async with asyncio.timeout(limit_s):
                     return await question
             except TimeoutError as error:
                 raise ProviderTimeoutError(
-                    f"{self.base_url or self.name} did not answer within {self.timeout:g} s",
+                    f"{self.base_url or self.name} did not answer within {limit_s:g} s",
                     provider=self.name,
                 ) from error
 
@@ -243,6 +283,36 @@ class HTTPProvider(BaseProvider):
 
     async def close(self) -> None:
         await self._exchange.close()
+
+    def _gate(
+        self, args: tuple[Any, ...], options: dict[str, Any], deadlines: Deadlines | None
+    ) -> Gate | None:
+        throttle = self._throttle
+        if throttle is None and self._pool is None:
+            return None
+        model, tokens = options.get("model"), 0
+        if throttle is not None and throttle.tokens_per_minute is not None:
+            messages = args[0] if args else options.get("messages")
+            tokens = tokens_of(messages, options.get("max_tokens", 4096))
+        return CallGate(
+            model,
+            owner=self.name,
+            within_s=(deadlines or self._guard.deadlines).call_s,
+            pool=self._pool,
+            throttle=throttle,
+            kind=(self._held_as, model),
+            tokens=tokens,
+        )
+
+    @property
+    def _held_as(self) -> str:
+        """What the server's own limits count for, apart from the model: a key."""
+        return fingerprint(self.api_key) if self.api_key else self._where
+
+    def _heard(self, model: str | None, status: int, headers: Mapping[str, str]) -> None:
+        rest = stated_rest_s(status, headers)
+        if rest > 0 and model is not None and self._throttle is not None:
+            self._throttle.hold((self._held_as, model), rest)
 
     def _prepared(self, request: ChatRequest) -> tuple[ChatRequest, ToolCallingAdapter | None]:
         """Let the adapter rewrite a request; return it if it has to read the answer, too."""

@@ -74,7 +74,10 @@ class LocalProvider(HTTPProvider):
         self.default_temperature = 0.0  # anything above makes a small model guess
         self._adapter = ConstrainedAdapter(chain=self._weights.stat().st_size >= _TINY_BYTES)
 
-    async def discover_capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - there is one
+    async def discover_capabilities(self, model: str) -> Capabilities:
+        return self.known_capabilities(model)
+
+    def known_capabilities(self, model: str) -> Capabilities:  # noqa: ARG002 - there is one
         return Capabilities(
             supported=frozenset({Capability.STREAMING, Capability.TOOLS, Capability.JSON_SCHEMA}),
             context_window=self._window,

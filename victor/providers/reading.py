@@ -6,28 +6,45 @@ Knows JSON, and nothing about any one protocol.
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic_core import from_json
 
-from victor.errors import ProviderConnectionError, ProviderInvalidResponseError
+from victor.errors import (
+    ContentFilterError,
+    ProviderConnectionError,
+    ProviderInvalidResponseError,
+)
 from victor.providers.failures import looks_like_html
-from victor.types import JsonObject, ToolCall, parse_arguments
+from victor.types import CompletionResponse, JsonObject, StreamChunk, ToolCall, parse_arguments
 
 __all__ = [
     "bad_call",
+    "brief",
     "count",
     "cut_off",
     "empty_answer",
+    "filtered",
     "mapping",
     "not_ours",
     "parse_object",
     "unique_calls",
     "vectors",
+    "whole_answer",
     "word",
 ]
+
+
+_MOST_QUOTED = 300
+# An escape of JSON: a surrogate pair, a surrogate without its other half, or anything else.
+_ESCAPE = re.compile(
+    rb"\\(?:u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+    rb"|(?P<lone>u[dD][89a-fA-F][0-9a-fA-F]{2})|.)",
+    re.DOTALL,
+)
 
 
 def mapping(value: Any) -> Mapping[str, Any]:
@@ -77,7 +94,7 @@ def parse_object(body: bytes, *, provider: str, model: str) -> JsonObject:
         ProviderInvalidResponseError: it is no JSON, no object, or a web page.
     """
     try:
-        value = from_json(body)
+        value = _parsed(body)
     except ValueError as error:
         if looks_like_html(body):
             raise not_ours(
@@ -92,6 +109,28 @@ def parse_object(body: bytes, *, provider: str, model: str) -> JsonObject:
     return value
 
 
+def _parsed(body: bytes) -> Any:
+    try:
+        return from_json(body)
+    except ValueError:
+        # Half a character as an escape: some servers cut a text between the two. It would parse
+        # nowhere else either, so it is replaced once, here.
+        mended = _ESCAPE.sub(_whole_or_replaced, body)
+        if mended == body:
+            raise
+    return from_json(mended)
+
+
+def _whole_or_replaced(escape: re.Match[bytes]) -> bytes:
+    return escape[0] if escape["lone"] is None else rb"\ufffd"
+
+
+def brief(value: object) -> str:
+    """Return a value for a message: what a server sent may be as long as it likes."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _MOST_QUOTED else f"{text[:_MOST_QUOTED]}…"
+
+
 def not_ours(what: str, *, provider: str, model: str) -> ProviderInvalidResponseError:
     """Make the error for a success that is not the protocol's."""
     return ProviderInvalidResponseError(
@@ -101,18 +140,29 @@ def not_ours(what: str, *, provider: str, model: str) -> ProviderInvalidResponse
 
 def empty_answer(raw_stop: object, *, provider: str, model: str) -> ProviderInvalidResponseError:
     """Make the error for an answer with neither text nor calls; it is tried once more."""
+    why = brief(repr(raw_stop))
     return ProviderInvalidResponseError(
-        f"{provider} answered with neither text nor tool calls (it stopped with {raw_stop!r})",
+        f"{provider} answered with neither text nor tool calls (it stopped with {why})",
         fault="empty",
         provider=provider,
         model=model,
     )
 
 
+def filtered(
+    why: str = "", *, provider: str, model: str, how: str = "filtered the answer"
+) -> ContentFilterError:
+    """Make the error for an answer that was filtered, or refused, before any text came."""
+    reason = f" ({why})" if why else ""
+    return ContentFilterError(
+        f"{provider} {how} before any text came{reason}", provider=provider, model=model
+    )
+
+
 def bad_call(what: str, *, provider: str, model: str) -> ProviderInvalidResponseError:
     """Make the error for a call that the model wrote and its own server refused."""
     return ProviderInvalidResponseError(
-        f"{provider} could not use a tool call its model wrote: {what}",
+        f"{provider} could not use a tool call its model wrote: {brief(what)}",
         fault="model",
         provider=provider,
         model=model,
@@ -123,6 +173,31 @@ def cut_off(*, provider: str, model: str) -> ProviderConnectionError:
     """Make the error for a stream that ended before its answer did."""
     return ProviderConnectionError(
         f"the stream of {provider} ended before the answer did", provider=provider, model=model
+    )
+
+
+def whole_answer(
+    final: StreamChunk, *, content: str, reasoning: str, raw: Any
+) -> CompletionResponse:
+    """Make the answer of a whole body, unvalidated: every field was read by its type.
+
+    Args:
+        final: what a stream of the same answer would have ended with.
+        content: all its text.
+        reasoning: all its thinking; blank is none.
+        raw: the body as it was decoded.
+    """
+    return CompletionResponse.model_construct(
+        content=content,
+        role="assistant",
+        tool_calls=final.tool_calls,
+        stop_reason=final.stop_reason,
+        usage=final.usage,
+        model=final.model,
+        reasoning=reasoning or None,
+        provider_state=final.provider_state,
+        raw_response=raw,
+        attempts=(),
     )
 
 

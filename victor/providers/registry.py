@@ -15,6 +15,7 @@ from typing import Any, TypeVar, overload
 from victor.config.settings import Settings, load_settings
 from victor.errors import ConfigError, UnknownProviderError
 from victor.providers.base import BaseProvider
+from victor.resilience.throttle import Throttle
 
 __all__ = ["ENTRY_POINTS", "create_provider", "list_providers", "register_provider"]
 
@@ -78,7 +79,8 @@ def create_provider(name: str, **options: Any) -> BaseProvider:
         name: such as `"openai"`, `"local"`, or a registered name; `"failover"` makes one of several
             and takes the options of `FailoverProvider`, in whose routes names may stand.
         **options: go to the provider; built-in ones take `api_key`, `base_url`, `timeout`,
-            `max_retries`, `use_circuit_breaker`, `retry_delay` and `retry_backoff`.
+            `max_retries`, `use_circuit_breaker`, `retry_delay` and `retry_backoff`; those of the
+            catalog also several keys as `api_key`, and a `throttle`.
 
     Raises:
         UnknownProviderError: no such name; the message lists near ones.
@@ -105,7 +107,10 @@ def _made(name: str, options: dict[str, Any], settings: Settings) -> BaseProvide
     if vendor is not None:
         from victor.providers.http import HTTPProvider
 
-        return HTTPProvider(vendor, **{"models": settings.model_rows(), **options})
+        own: dict[str, Any] = {"models": settings.model_rows()}
+        if (said := settings.providers.get(name)) is not None:
+            own["throttle"] = _throttle(name, said.requests_per_minute, said.tokens_per_minute)
+        return HTTPProvider(vendor, **{**own, **options})
     entry = _entry_points().get(name)
     if entry is not None:
         return _load(entry)(**options)
@@ -140,6 +145,13 @@ def _with_settings(name: str, options: dict[str, Any], settings: Settings) -> di
         return options
     defaults = {"timeout": own.timeout, "max_retries": own.max_retries}
     return {key: value for key, value in defaults.items() if value is not None} | options
+
+
+@cache
+def _throttle(name: str, requests: int | None, tokens: int | None) -> Throttle | None:
+    """Return what counts all requests of this process to one provider."""
+    del name
+    return None if requests is None and tokens is None else Throttle(requests, tokens)
 
 
 @cache

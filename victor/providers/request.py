@@ -23,7 +23,7 @@ __all__ = [
     "Wire",
 ]
 
-RESERVED_OPTIONS = frozenset({"api_key", "messages", "model", "stream"})
+RESERVED_OPTIONS = frozenset({"api_key", "messages", "model", "session", "stream"})
 """Options that never reach a request body: they are victor's to set."""
 
 PAUSED = "pause_turn"

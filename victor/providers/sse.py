@@ -64,8 +64,7 @@ class SSEDecoder:
                 return []
             lines[0] = bytes(self._pending) + lines[0]
             self._pending.clear()
-        if rest := lines.pop():
-            self._hold(rest)
+        self._hold(lines.pop())
         events: list[bytes] = []
         for line in lines:
             if line.startswith(b"data: "):

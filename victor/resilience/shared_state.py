@@ -26,6 +26,7 @@ from typing import Final, Literal, Protocol, TypeAlias
 from victor.config.settings import state_path
 from victor.errors import ConfigError
 from victor.resilience.circuits import SharedCircuits, shared_circuits
+from victor.resilience.key_store import shared_key_store
 from victor.resilience.machine import boot_id
 from victor.resilience.state_file import AttemptRow, CircuitRow, KeyRow, Rows, StateFile
 from victor.resilience.state_thread import StateThread
@@ -100,13 +101,14 @@ def shared_state_path() -> Path:
 
 
 def share_state(path: Path | None = None) -> SharedState:
-    """Share the circuits of this process with all others of this user, until it ends.
+    """Share the circuits of this process, and what it knows of keys, with all others of this user, until it ends.
 
     Args:
         path: the file; by default `shared_state_path()`.
     """
     state = SharedState(path or shared_state_path())
     state.attach(shared_circuits())
+    shared_key_store().join(state.keys)
     atexit.register(state.close)
     return state
 

@@ -14,15 +14,19 @@ from typing import Any, NoReturn
 
 from pydantic_core import to_json
 
-from victor.errors import ContentFilterError, ProviderError, ProviderInvalidResponseError
+from victor.errors import ProviderError
 from victor.providers.failures import error_from_body
 from victor.providers.reading import (
+    brief,
     count,
     cut_off,
+    empty_answer,
+    filtered,
     mapping,
     not_ours,
     parse_object,
     unique_calls,
+    whole_answer,
     word,
 )
 from victor.providers.request import PAUSED
@@ -73,17 +77,8 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
     answer.blocks = [dict(block) for block in content if isinstance(block, Mapping)]
     answer.take(value, value)
     final = answer.final(complete=True)
-    return CompletionResponse.model_construct(
-        content=_text(answer.blocks),
-        role="assistant",
-        tool_calls=final.tool_calls,
-        stop_reason=final.stop_reason,
-        usage=final.usage,
-        model=final.model,
-        reasoning=_text(answer.blocks, "thinking") or None,
-        provider_state=final.provider_state,
-        raw_response=value,
-        attempts=(),
+    return whole_answer(
+        final, content=_text(answer.blocks), reasoning=_text(answer.blocks, "thinking"), raw=value
     )
 
 
@@ -186,15 +181,11 @@ class Answer:
         if stop == "content_filter":
             told = (self._details.get("category"), self._details.get("explanation"))
             why = ": ".join(one for one in told if isinstance(one, str) and one)
-            raise ContentFilterError(
-                f"{self.provider} refused before any text came{f' ({why})' if why else ''}",
-                provider=self.provider,
-                model=self.asked,
-            )
-        kind = ProviderError if stop == "error" else ProviderInvalidResponseError
-        raise kind(
-            f"{self.provider} answered with neither text nor tool calls"
-            f" (stop_reason {self._raw_stop!r})",
+            raise filtered(brief(why), provider=self.provider, model=self.asked, how="refused")
+        if stop != "error":
+            raise empty_answer(self._raw_stop, provider=self.provider, model=self.asked)
+        raise ProviderError(
+            f"{self.provider} answered with an error (stop_reason {brief(self._raw_stop)!r})",
             provider=self.provider,
             model=self.asked,
         )

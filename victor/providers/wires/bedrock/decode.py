@@ -12,16 +12,17 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
-from victor.errors import ContentFilterError
 from victor.providers.failures import error_from_body
 from victor.providers.reading import (
     bad_call,
     count,
     empty_answer,
+    filtered,
     mapping,
     not_ours,
     parse_object,
     unique_calls,
+    whole_answer,
     word,
 )
 from victor.types import CompletionResponse, JsonObject, StreamChunk, Usage
@@ -70,17 +71,8 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
         model=model,
         answered_by=routed_to(value) or model,
     )
-    return CompletionResponse.model_construct(
-        content="".join(answer.content),
-        role="assistant",
-        tool_calls=final.tool_calls,
-        stop_reason=final.stop_reason,
-        usage=final.usage,
-        model=final.model,
-        reasoning="".join(answer.reasoning) or None,
-        provider_state=final.provider_state,
-        raw_response=value,
-        attempts=(),
+    return whole_answer(
+        final, content="".join(answer.content), reasoning="".join(answer.reasoning), raw=value
     )
 
 
@@ -163,11 +155,7 @@ class Answer:
             stop = "tool_calls"
         if not calls and stop != "length" and not any(self.content):
             if stop == "content_filter":
-                raise ContentFilterError(
-                    f"{provider} stopped the answer before any text came ({raw_stop})",
-                    provider=provider,
-                    model=model,
-                )
+                raise filtered(raw_stop, provider=provider, model=model, how="stopped the answer")
             raise empty_answer(raw_stop, provider=provider, model=model)
         return StreamChunk(
             tool_calls=calls or None,

@@ -13,16 +13,19 @@ from typing import Any, NoReturn
 
 from pydantic_core import from_json, to_json
 
-from victor.errors import ContentFilterError, ProviderServerError, ProviderTimeoutError
+from victor.errors import ProviderServerError, ProviderTimeoutError
 from victor.providers.failures import error_from_body
 from victor.providers.reading import (
+    brief,
     count,
     cut_off,
     empty_answer,
+    filtered,
     mapping,
     not_ours,
     parse_object,
     unique_calls,
+    whole_answer,
     word,
 )
 from victor.providers.wires.cohere.encode import WIRE
@@ -63,18 +66,7 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
     text, thought, _ = answer.add(message, None)
     answer.end(value, where="in a 200 answer")
     final = answer.final(complete=True)
-    return CompletionResponse.model_construct(
-        content=text,
-        role="assistant",
-        tool_calls=final.tool_calls,
-        stop_reason=final.stop_reason,
-        usage=final.usage,
-        model=final.model,
-        reasoning=thought or None,
-        provider_state=final.provider_state,
-        raw_response=value,
-        attempts=(),
-    )
+    return whole_answer(final, content=text, reasoning=thought, raw=value)
 
 
 class CohereStream:
@@ -221,15 +213,11 @@ class _Answer:
 
     def _raise_empty(self, stop: str) -> NoReturn:
         if stop == "content_filter":
-            raise ContentFilterError(
-                f"{self.provider} filtered the answer before any text came",
-                provider=self.provider,
-                model=self.asked,
-            )
+            raise filtered(provider=self.provider, model=self.asked)
         if stop == "error":
             kind = ProviderTimeoutError if self._raw_stop == "TIMEOUT" else ProviderServerError
             raise kind(
-                f"{self.provider} gave up on the answer (finish_reason {self._raw_stop!r})",
+                f"{self.provider} gave up on the answer (finish_reason {brief(self._raw_stop)!r})",
                 provider=self.provider,
                 model=self.asked,
             )

@@ -14,9 +14,19 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from victor.errors import ContentFilterError, ProviderInvalidResponseError
+from victor.errors import ProviderInvalidResponseError
 from victor.providers.failures import error_from_body
-from victor.providers.reading import count, cut_off, mapping, not_ours, parse_object, word
+from victor.providers.reading import (
+    brief,
+    count,
+    cut_off,
+    filtered,
+    mapping,
+    not_ours,
+    parse_object,
+    whole_answer,
+    word,
+)
 from victor.providers.wires.gemini.calls import Calls
 from victor.providers.wires.gemini.state import Parts
 from victor.types import CompletionResponse, JsonObject, StreamChunk, Usage
@@ -74,17 +84,11 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
     if not any(name in value for value in values for name in _OURS):
         raise not_ours(f"has no candidates: {body[:200]!r}", provider=provider, model=model)
     final = answer.final(complete=True)
-    return CompletionResponse.model_construct(
+    return whole_answer(
+        final,
         content="".join(chunk.content for chunk in chunks if chunk),
-        role="assistant",
-        tool_calls=final.tool_calls,
-        stop_reason=final.stop_reason,
-        usage=final.usage,
-        model=final.model,
-        reasoning="".join(chunk.reasoning for chunk in chunks if chunk) or None,
-        provider_state=final.provider_state,
-        raw_response=values[0] if len(values) == 1 else values,
-        attempts=(),
+        reasoning="".join(chunk.reasoning for chunk in chunks if chunk),
+        raw=values[0] if len(values) == 1 else values,
     )
 
 
@@ -251,8 +255,8 @@ class _Answer:
 
     def _check_not_empty(self, stop: str) -> None:
         """Raise for an answer without calls that is no answer."""
-        reason = f"finish reason {self.raw_stop}" if self.raw_stop is not None else "no reason"
-        detail = f"{reason}: {self.why}" if self.why else reason
+        reason = "no reason" if self.raw_stop is None else f"finish reason {brief(self.raw_stop)}"
+        detail = f"{reason}: {brief(self.why)}" if self.why else reason
         who: dict[str, Any] = {"provider": self.provider, "model": self.asked}
         if _hashable(self.raw_stop) in _MISFIRES:
             raise ProviderInvalidResponseError(
@@ -262,9 +266,7 @@ class _Answer:
             return
         if stop == "content_filter":
             what = "blocked the prompt" if self.is_blocked else "filtered the answer"
-            raise ContentFilterError(
-                f"{self.provider} {what} before any text came ({detail})", **who
-            )
+            raise filtered(detail, **who, how=what)
         raise ProviderInvalidResponseError(
             f"{self.provider} answered with neither text nor tool calls ({detail})",
             fault="empty",

@@ -20,6 +20,7 @@ __all__ = ["SIGNATURE", "WIRE", "Parts", "replayed"]
 WIRE = "gemini"
 SIGNATURE = "thoughtSignature"
 _OF_CALLS = frozenset({"name", "args", "partialArgs", "willContinue"})
+_OURS = ("text", "functionCall")
 _MEDIA = ("inlineData", "fileData")
 
 
@@ -73,8 +74,12 @@ class Parts:
 
     def add_other(self, part: Mapping[str, Any]) -> None:
         """Note a part of another kind, such as code that ran at the server, or an image."""
+        # A text or a call that is none says nothing, and would be taken for one of ours later.
+        noted = {key: value for key, value in part.items() if key not in _OURS}
+        if not noted:
+            return
         self._flush()
-        self._noted.append(dict(part))
+        self._noted.append(noted)
         self._is_needed = True
         if part.get("thought") is not True:
             self._has_content |= any(name in part for name in _MEDIA)

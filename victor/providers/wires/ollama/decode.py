@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, TypeAlias
 
 from pydantic_core import from_json, to_json
 
@@ -22,6 +22,7 @@ from victor.providers.reading import (
     not_ours,
     parse_object,
     unique_calls,
+    whole_answer,
     word,
 )
 from victor.types import CompletionResponse, JsonObject, StreamChunk, Usage
@@ -47,18 +48,7 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
         raise not_ours(f"has no message: {body[:200]!r}", provider=provider, model=model)
     # Some servers of this protocol do not say of a whole answer that it is done.
     final = answer.final(complete=value.get("done") is not False)
-    return CompletionResponse.model_construct(
-        content=chunk.content,
-        role="assistant",
-        tool_calls=final.tool_calls,
-        stop_reason=final.stop_reason,
-        usage=final.usage,
-        model=final.model,
-        reasoning=chunk.reasoning or None,
-        provider_state=None,
-        raw_response=value,
-        attempts=(),
-    )
+    return whole_answer(final, content=chunk.content, reasoning=chunk.reasoning, raw=value)
 
 
 class OllamaStream:
@@ -96,6 +86,10 @@ class OllamaStream:
         return self._answer.final(complete=self.done)
 
 
+_Call: TypeAlias = tuple[str, str, str | Mapping[str, Any] | None]
+"""Id, name and arguments."""
+
+
 class _Answer:
     """What has arrived of one answer."""
 
@@ -106,7 +100,8 @@ class _Answer:
         self._model = model
         self._raw_stop = ""
         self._usage: Usage | None = None
-        self._calls: list[tuple[str, str, str | Mapping[str, Any] | None]] = []
+        self._calls: list[_Call] = []
+        self._by_id: dict[str, list[_Call]] = {}
 
     def add(self, value: JsonObject, *, where: str) -> StreamChunk:
         """Add a line, or a whole answer, and return what it adds as a chunk.
@@ -138,8 +133,11 @@ class _Answer:
             # Kept to be refused like any other bad arguments.
             arguments = to_json(arguments).decode()
         call = (word(item.get("id")), word(function.get("name")), arguments)
-        if call[0] and call in self._calls:
-            return ""  # sent again
+        if call[0]:
+            known = self._by_id.setdefault(call[0], [])
+            if call in known:
+                return ""  # sent again
+            known.append(call)
         self._calls.append(call)
         return call[1]
 

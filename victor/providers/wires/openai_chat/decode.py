@@ -15,13 +15,21 @@ from typing import Any, NoReturn
 from pydantic_core import from_json
 
 from victor.errors import (
-    ContentFilterError,
     ProviderError,
-    ProviderInvalidResponseError,
     ProviderOverloadedError,
 )
 from victor.providers.failures import error_from_body
-from victor.providers.reading import cut_off, mapping, not_ours, parse_object, word
+from victor.providers.reading import (
+    brief,
+    cut_off,
+    empty_answer,
+    filtered,
+    mapping,
+    not_ours,
+    parse_object,
+    whole_answer,
+    word,
+)
 from victor.providers.wires.openai_chat.calls import Calls
 from victor.providers.wires.openai_chat.content import WIRE
 from victor.providers.wires.openai_chat.usage import usage_of
@@ -80,17 +88,8 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
     answer.usage = usage_of(value, choice)
     answer.model = word(value.get("model")) or model
     final = answer.final(complete=True)
-    return CompletionResponse.model_construct(
-        content="".join(answer.content),
-        role="assistant",
-        tool_calls=final.tool_calls,
-        stop_reason=final.stop_reason,
-        usage=final.usage,
-        model=final.model,
-        reasoning="".join(answer.reasoning) or None,
-        provider_state=final.provider_state,
-        raw_response=value,
-        attempts=(),
+    return whole_answer(
+        final, content="".join(answer.content), reasoning="".join(answer.reasoning), raw=value
     )
 
 
@@ -235,17 +234,13 @@ class _Answer:
 
     def _raise_empty(self, stop: str) -> NoReturn:
         if stop == "content_filter":
-            raise ContentFilterError(
-                f"{self.provider} filtered the answer before any text came",
-                provider=self.provider,
-                model=self.asked,
-            )
-        kind = ProviderError if stop == "error" else ProviderInvalidResponseError
-        if self.raw_stop == "insufficient_system_resource":  # DeepSeek
-            kind = ProviderOverloadedError
+            raise filtered(provider=self.provider, model=self.asked)
+        if stop != "error":
+            raise empty_answer(self.raw_stop, provider=self.provider, model=self.asked)
+        lacking = self.raw_stop == "insufficient_system_resource"  # DeepSeek
+        kind = ProviderOverloadedError if lacking else ProviderError
         raise kind(
-            f"{self.provider} answered with neither text nor tool calls"
-            f" (finish_reason {self.raw_stop!r})",
+            f"{self.provider} answered with an error (finish_reason {brief(self.raw_stop)!r})",
             provider=self.provider,
             model=self.asked,
         )

@@ -11,9 +11,17 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
-from victor.errors import ContentFilterError
 from victor.providers.failures import error_from_body
-from victor.providers.reading import count, empty_answer, mapping, not_ours, parse_object, word
+from victor.providers.reading import (
+    count,
+    empty_answer,
+    filtered,
+    mapping,
+    not_ours,
+    parse_object,
+    whole_answer,
+    word,
+)
 from victor.providers.wires.openai_responses.items import (
     Reading,
     open_positions,
@@ -55,18 +63,7 @@ def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
     # Some send the text beside the items only.
     content = found.content or word(value.get("output_text"))
     final = conclusion(value, found, text=content, provider=provider, model=model)
-    return CompletionResponse.model_construct(
-        content=content,
-        role="assistant",
-        tool_calls=final.tool_calls,
-        stop_reason=final.stop_reason,
-        usage=final.usage,
-        model=final.model,
-        reasoning=found.reasoning or None,
-        provider_state=final.provider_state,
-        raw_response=value,
-        attempts=(),
-    )
+    return whole_answer(final, content=content, reasoning=found.reasoning, raw=value)
 
 
 def raise_failure(value: Mapping[str, Any], *, provider: str, model: str, where: str) -> None:
@@ -114,11 +111,7 @@ def conclusion(
         stop = "tool_calls"
     if not text and not found.calls and stop != "length" and not _says_otherwise(response, found):
         if stop == "content_filter":
-            raise ContentFilterError(
-                f"{provider} filtered the answer before any text came",
-                provider=provider,
-                model=model,
-            )
+            raise filtered(provider=provider, model=model)
         raise empty_answer(raw, provider=provider, model=model)
     return StreamChunk(
         tool_calls=found.calls or None,

@@ -22,6 +22,7 @@ __all__ = ["ResponsesStream"]
 
 _DONE = b"[DONE]"
 _TEXT = "response.output_text.delta"
+_FIELDS = ("arguments", "input")
 
 
 class ResponsesStream:
@@ -159,6 +160,7 @@ class _Items:
         self._whole: set[int] = set()
         self._by_id: dict[str, int] = {}
         self._by_index: dict[int, int] = {}
+        self._pieces: dict[tuple[int, str], list[str]] = {}
 
     def take(self, event: Mapping[str, Any], *, is_done: bool) -> StreamChunk | None:
         """Take an item: its beginning, or the whole of it."""
@@ -169,7 +171,7 @@ class _Items:
         at = self._find(item_id, index)
         if at is None or ((not is_done or at in self._whole) and at != self._by_id.get(item_id)):
             at = self._add(item_id, index)  # index 0 for all, or none
-        known = self._items[at]
+        known = self._joined(at)
         # What came in pieces is not lost to a blank.
         known |= {
             key: one for key, one in item.items() if one not in (None, "") or key not in known
@@ -182,14 +184,12 @@ class _Items:
     def fragment(self, event: Mapping[str, Any]) -> StreamChunk | None:
         """Take a part of a call's arguments."""
         text = word(event.get("delta"))
-        item = self._call_of(event)
-        field = _field(event)
-        item[field] = word(item.get(field)) + text
+        self._pieces.setdefault((self._call_of(event), _field(event)), []).append(text)
         return _sign(text)
 
     def whole(self, event: Mapping[str, Any]) -> None:
         """Take the whole of a call's arguments."""
-        item = self._call_of(event)
+        item = self._joined(self._call_of(event))
         field = _field(event)
         if event.get(field) is not None:
             item[field] = event[field]
@@ -199,13 +199,21 @@ class _Items:
     def output(self, final: Any) -> Sequence[Any]:
         """Return the items that count: the final ones, unless they lack what came before."""
         order = sorted(range(len(self._items)), key=self._places.__getitem__)
-        seen = [self._items[at] for at in order]
+        seen = [self._joined(at) for at in order]
         if not isinstance(final, list) or not final:
             return seen
         has_calls = call_positions([mapping(item) for item in final])
         return final if has_calls or not call_positions(seen) else seen
 
-    def _call_of(self, event: Mapping[str, Any]) -> JsonObject:
+    def _joined(self, at: int) -> JsonObject:
+        """Return an item with the arguments that came in pieces since it was last looked at."""
+        item = self._items[at]
+        for field in _FIELDS:
+            if pieces := self._pieces.pop((at, field), None):
+                item[field] = "".join([word(item.get(field)), *pieces])
+        return item
+
+    def _call_of(self, event: Mapping[str, Any]) -> int:
         item_id, index = word(event.get("item_id")), event.get("output_index")
         at = self._find(item_id, index)
         if at is None:
@@ -213,7 +221,7 @@ class _Items:
             kind = word(event.get("type"))
             custom = "custom_tool_call" in kind
             self._items[at]["type"] = "custom_tool_call" if custom else "function_call"
-        return self._items[at]
+        return at
 
     def _find(self, item_id: str, index: Any) -> int | None:
         """Return an item's position: by id, else by index, as some servers change the ids."""
