@@ -295,3 +295,12 @@ def test_abilities_are_asked_for_by_member_or_by_string() -> None:
     assert "tools" in found
     assert "vision" not in found
     assert "nonsense" not in found
+
+
+@pytest.mark.parametrize(("depth", "good"), [(60, True), (95, True), (120, False), (195, False)])
+def test_arguments_too_deep_to_be_stored_are_refused(depth: int, good: bool) -> None:
+    text = '{"a":' + "[" * depth + "]" * depth + "}"
+    call = ToolCall.model_validate({"name": "f", "arguments": text})
+    assert (call.error is None) is good
+    message = Message(role="assistant", tool_calls=[call])
+    assert Message.model_validate_json(message.model_dump_json()) == message

@@ -154,7 +154,10 @@ def parse_arguments(text: str | None) -> JsonObject:
     from pydantic_core import from_json
 
     try:
-        value = from_json(text.encode("utf-8", "surrogatepass"), allow_inf_nan=False)
+        raw = text.encode("utf-8", "surrogatepass")
+        value = from_json(raw, allow_inf_nan=False)
+        if raw.count(b"{") + raw.count(b"[") > 90:  # a message is kept as JSON, some levels up
+            from_json(b"[" * 90 + raw + b"]" * 90)
     except ValueError as error:
         why = f"the arguments are not valid JSON: {error}"
     else:
@@ -310,7 +313,6 @@ class CompletionResponse(_Value):
     raw_response: Any = None
     """The decoded body, as the vendor sent it."""
     attempts: tuple[Attempt, ...] = ()
-    """Every try it took, the last one included."""
 
     @field_validator("content", mode="before")
     @classmethod

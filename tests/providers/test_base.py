@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import gc
+from collections.abc import AsyncIterator
 from contextlib import aclosing, suppress
+from typing import Any
 
 import pytest
 
@@ -289,3 +291,19 @@ def test_authors_find_every_provider_error_beside_the_base_class() -> None:
     kinds = {name for name in errors.__all__ if issubclass(getattr(errors, name), ProviderError)}
     assert kinds <= set(base.__all__)
     assert all(getattr(base, name) is getattr(errors, name) for name in kinds)
+
+
+@pytest.mark.parametrize("of_call", [True, False], ids=["of the call", "of the provider"])
+async def test_a_whole_stream_may_have_a_limit_of_its_own(of_call: bool) -> None:
+    limit: dict[str, Any] = {"total_timeout": 0.05}
+
+    class Endless(Author):
+        async def stream(self, *args: Any, **kwargs: Any) -> AsyncIterator[StreamChunk]:
+            while True:
+                await asyncio.sleep(0.005)
+                yield StreamChunk("x")
+
+    provider = Endless(max_retries=0, **({} if of_call else limit))
+    with pytest.raises(StreamInterruptedError, match=r"not complete after 0\.05 s"):
+        async for _ in provider.stream(HI, model="m", **(limit if of_call else {})):
+            pass

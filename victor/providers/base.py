@@ -94,8 +94,9 @@ class BaseProvider(ABC):
     * transient failures are retried, streams only before their first content;
     * deadlines end calls that hang.
 
-    Callers may pass two options to every `chat` and `stream` that never reach the author's code:
-    `timeout` (seconds, for this call) and `on_event` (called with each guard event).
+    Callers may pass three options to every `chat` and `stream` that never reach the author's code:
+    `timeout` and `total_timeout` (seconds, for this call) and `on_event` (called with each guard
+    event).
 
     Args:
         api_key: the key, where the caller has it.
@@ -106,6 +107,7 @@ class BaseProvider(ABC):
         use_circuit_breaker: False leaves the breaker out; retries and deadlines stay.
         retry_delay: seconds before the first retry.
         retry_backoff: factor from one wait to the next.
+        total_timeout: seconds for one try of a whole stream; None is no limit.
         **kwargs: kept in `self.options`.
     """
 
@@ -290,7 +292,7 @@ class BaseProvider(ABC):
                 retry_delay=options.get("retry_delay", 1.0),
                 retry_backoff=options.get("retry_backoff", 2.0),
             ),
-            deadlines=deadlines_of(getattr(self, "timeout", 60)),
+            deadlines=deadlines_of(getattr(self, "timeout", 60), options.get("total_timeout")),
         )
 
     def _gate(

@@ -72,14 +72,27 @@ def guards_itself(method: _F) -> _F:
     return method
 
 
-def deadlines_of(timeout: float | None) -> Deadlines:
-    """Return the limits that one number of seconds stands for."""
-    return Deadlines(call_s=timeout, first_content_s=timeout, idle_s=timeout)
+def deadlines_of(timeout: float | None, total_timeout: float | None = None) -> Deadlines:
+    """Return the limits that a provider's two numbers of seconds stand for.
+
+    Args:
+        timeout: for a try of a call, a stream's first content, and the pause between two pieces.
+        total_timeout: for a whole stream; None is no limit.
+    """
+    return Deadlines(call_s=timeout, first_content_s=timeout, idle_s=timeout, total_s=total_timeout)
 
 
-def _call_options(kwargs: dict[str, Any]) -> tuple[Deadlines | None, Observer | None]:
-    timeout = kwargs.pop("timeout", None)
-    return (None if timeout is None else deadlines_of(timeout)), kwargs.pop("on_event", None)
+def _call_options(
+    provider: _Provider, kwargs: dict[str, Any]
+) -> tuple[Deadlines | None, Observer | None]:
+    on_event = kwargs.pop("on_event", None)
+    timeout, total = kwargs.pop("timeout", None), kwargs.pop("total_timeout", None)
+    if timeout is None and total is None:
+        return None, on_event
+    usual = provider._guard.deadlines
+    return deadlines_of(
+        usual.call_s if timeout is None else timeout, usual.total_s if total is None else total
+    ), on_event
 
 
 def _guarded_call(
@@ -87,7 +100,7 @@ def _guarded_call(
 ) -> Callable[..., Awaitable[_T]]:
     @functools.wraps(method)
     async def guarded(self: _Provider, *args: Any, **kwargs: Any) -> _T:
-        deadlines, on_event = _call_options(kwargs)
+        deadlines, on_event = _call_options(self, kwargs)
         if _inside.get() is self:
             return await method(self, *args, **kwargs)
         gate = self._gate(args, kwargs, deadlines)
@@ -123,7 +136,7 @@ def _guarded_stream(
 ) -> Callable[..., AsyncIterator[StreamChunk]]:
     @functools.wraps(stream)
     def guarded(self: _Provider, *args: Any, **kwargs: Any) -> AsyncIterator[StreamChunk]:
-        deadlines, on_event = _call_options(kwargs)
+        deadlines, on_event = _call_options(self, kwargs)
         if _inside.get() is self:
             return stream(self, *args, **kwargs)
         gate = self._gate(args, kwargs, deadlines)

@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Final, Literal, Protocol, TypeAlias
 
@@ -101,12 +102,19 @@ def shared_state_path() -> Path:
 
 
 def share_state(path: Path | None = None) -> SharedState:
-    """Share the circuits of this process, and what it knows of keys, with all others of this user, until it ends.
+    """Share what this process knows of circuits and keys with all others of this user.
+
+    It ends with the process; a second call for the same file changes nothing.
 
     Args:
         path: the file; by default `shared_state_path()`.
     """
-    state = SharedState(path or shared_state_path())
+    return _shared(path or shared_state_path())
+
+
+@cache
+def _shared(path: Path) -> SharedState:
+    state = SharedState(path)
     state.attach(shared_circuits())
     shared_key_store().join(state.keys)
     atexit.register(state.close)
