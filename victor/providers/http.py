@@ -315,13 +315,16 @@ class HTTPProvider(BaseProvider):
             self._throttle.hold((self._held_as, model), rest)
 
     def _prepared(self, request: ChatRequest) -> tuple[ChatRequest, ToolCallingAdapter | None]:
-        """Let the adapter rewrite a request; return it if it has to read the answer, too."""
-        adapter = self._adapter
-        if adapter is None and request.model_data.tool_mode in ("constrained", "none"):
-            adapter = ConstrainedAdapter()
-        if adapter is None or not request.tools:
-            return request, None
-        step = adapter.prepare(request.messages, request.tools)
+        """Let the adapter rewrite a request; return what has to read the answer, if anything."""
+        known = request.model_data
+        adapter = (self._adapter or _adapter_for(known)) if request.tools else None
+        if adapter is None:
+            if not known.think_tags:
+                return request, None
+            from victor.tool_calling.prompted import ThinkingReader  # few models need it
+
+            return request, ThinkingReader(starts_in_reasoning=bool(known.starts_in_reasoning))
+        step = adapter.prepare(request.messages, request.tools or ())
         options = {**request.options, **step.options}
         request = replace(request, messages=step.messages, tools=None, options=options)
         return request, adapter if step.offers_tools else None
@@ -331,6 +334,17 @@ class HTTPProvider(BaseProvider):
         if found is None:
             found = self._models[model] = model_data(self.vendor.name, model, self._rows)
         return found
+
+
+def _adapter_for(known: ModelData) -> ToolCallingAdapter | None:
+    """Return what gives tools to a model that has no calls of its own; None where it has."""
+    if known.tool_mode == "none" and known.json_schema is False:
+        from victor.tool_calling.prompted import PromptedAdapter  # few models need it
+
+        return PromptedAdapter(
+            known.tool_format, starts_in_reasoning=bool(known.starts_in_reasoning)
+        )
+    return ConstrainedAdapter() if known.tool_mode in ("constrained", "none") else None
 
 
 async def _closing(

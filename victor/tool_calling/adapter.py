@@ -24,6 +24,8 @@ class ToolCallFormat(StrEnum):
     """The API has calls of its own; no adapter is needed."""
     CONSTRAINED = "constrained"
     """One JSON object per answer, which the server's JSON-schema output enforces."""
+    TEXT = "text"
+    """In the text, in the format of the model's family; see `tool_calling/formats`."""
 
 
 @dataclass(frozen=True, slots=True)
