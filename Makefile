@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 QUESTION ?= Which version of Python does this project need?
-DEBIAN := dbus gnome-keyring libgomp1 libsecret-tools
+DEBIAN := bubblewrap dbus gnome-keyring libgomp1 libsecret-tools ripgrep
 
 .DEFAULT_GOAL := help
 .PHONY: help run test check format model system bench clean

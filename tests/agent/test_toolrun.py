@@ -2,17 +2,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.agent.support import call
-from victor.agent.events import ToolFinished, ToolStarted
+from victor.agent.events import ToolFinished, ToolProgress, ToolStarted
 from victor.agent.toolrun import Approve, ToolRunner
 from victor.config.settings import Mode
 from victor.tools.base import Effect, Tool, ToolContext, ToolError, Toolset, tool
-from victor.types import ToolCall
+from victor.tools.read import read
+from victor.types import Attachment, ToolCall
 
 HERE = ToolContext(Path(), request="what?")
 
@@ -21,7 +23,9 @@ def runner(*tools: Any, mode: Mode = "auto", approve: Approve | None = None) -> 
     return ToolRunner(Toolset(tools), mode, approve)
 
 
-async def events_of(given: ToolRunner, *calls: ToolCall) -> list[ToolStarted | ToolFinished]:
+async def events_of(
+    given: ToolRunner, *calls: ToolCall
+) -> list[ToolStarted | ToolProgress | ToolFinished]:
     return [event async for event in given.run(calls, HERE)]
 
 
@@ -57,7 +61,7 @@ async def hang() -> str:
     return "never"
 
 
-def order(events: Sequence[ToolStarted | ToolFinished]) -> list[str]:
+def order(events: Sequence[ToolStarted | ToolProgress | ToolFinished]) -> list[str]:
     return [
         f"{'start' if isinstance(event, ToolStarted) else 'end'} {event.call.id}"
         for event in events
@@ -240,6 +244,118 @@ async def test_cancelling_stops_every_call_that_runs() -> None:
     with pytest.raises(asyncio.CancelledError):
         await task
     assert sorted(stopped) == [0, 1, 2]
+
+
+# --- progress and results -------------------------------------------------------------------------
+
+
+@tool(effect="read")
+async def say(context: ToolContext, words: list[str]) -> str:
+    """Say words."""
+    for word in words:
+        context.progress(word)
+        await asyncio.sleep(0)
+    return "said"
+
+
+@tool(effect="read")
+def say_in_thread(context: ToolContext, words: list[str]) -> str:
+    """Say words."""
+    for word in words:
+        context.progress(word)
+    return "said"
+
+
+@pytest.mark.parametrize("tool_of", [say, say_in_thread], ids=["async", "thread"])
+async def test_progress_comes_before_the_result(tool_of: Tool) -> None:
+    one, other = (call(tool_of.name, name, words=[name, name * 2]) for name in "ab")
+    events = await events_of(runner(tool_of), one, other)
+    said = [(event.call.id, event.text) for event in events if isinstance(event, ToolProgress)]
+    assert sorted(said) == [("a", "a"), ("a", "aa"), ("b", "b"), ("b", "bb")]
+    assert [type(event) for event in events[-2:]] == [ToolFinished] * 2
+
+
+async def test_progress_comes_while_the_tool_runs() -> None:
+    heard = asyncio.Event()
+
+    @tool
+    async def wait(context: ToolContext) -> str:
+        context.progress("waiting")
+        await asyncio.wait_for(heard.wait(), 5)
+        return "heard"
+
+    async for event in runner(wait).run([call("wait")], HERE):
+        if isinstance(event, ToolProgress):
+            heard.set()
+    assert isinstance(event, ToolFinished)
+    assert event.content == "heard"
+
+
+async def test_flood_of_progress_is_thinned_out() -> None:
+    @tool
+    async def flood(context: ToolContext) -> None:
+        for _ in range(5_000):
+            context.progress("x")
+
+    events = await events_of(runner(flood), call("flood"))
+    assert len(events) == 1_000 + 2
+    assert isinstance(events[-1], ToolFinished)
+
+
+async def test_progress_after_the_end_is_not_heard() -> None:
+    contexts: list[ToolContext] = []
+
+    @tool
+    def keep(context: ToolContext) -> None:
+        contexts.append(context)
+
+    assert len(await events_of(runner(keep), call("keep"))) == 2
+    contexts[0].progress("late")
+
+
+async def test_leaving_in_the_middle_stops_the_tools() -> None:
+    stopped = asyncio.Event()
+
+    @tool
+    async def wait(context: ToolContext) -> None:
+        context.progress("waiting")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            stopped.set()
+
+    running = runner(wait).run([call("wait")], HERE)
+    async with aclosing(running):
+        async for event in running:
+            if isinstance(event, ToolProgress):
+                break
+    assert stopped.is_set()
+
+
+async def test_attachments_go_along_with_the_result() -> None:
+    picture = Attachment(media_type="image/png", data=b"png")
+
+    @tool
+    def draw() -> Attachment:
+        return picture
+
+    finished = await result_of(runner(draw), call("draw"))
+    assert (finished.content, finished.attachments) == ("[attached: image/png]", (picture,))
+
+
+@pytest.mark.parametrize(
+    ("reader", "kept"),
+    [(read, True), (tool(lambda: "", name="read"), False), (look, False)],
+    ids=["ours", "another-of-that-name", "none"],
+)
+async def test_result_too_long_for_a_model_is_shortened(
+    reader: Tool, kept: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    given = runner(tool(lambda: "x" * 1_000_000, name="flood"), reader)
+    finished = await result_of(given, call("flood"))
+    assert len(finished.content) < 31_000
+    assert ("'output:1': read or grep that path" in finished.content) is kept
 
 
 # --- permissions ----------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ from victor.cli.exits import UsageError
 from victor.config.choice import Choice
 from victor.errors import ConfigError, WeightsMissingError
 from victor.providers.base import BaseProvider
+from victor.tools.workspace import workspace_tools
 from victor.types import Capabilities, CompletionResponse, Message, StreamChunk, ToolDefinition
 
 
@@ -75,7 +76,7 @@ def _plan(workspace: Path, model: str | None = None) -> Plan:
 @pytest.mark.parametrize(
     ("tool_mode", "tools"),
     [
-        ("native", ["list_files", "read", "search", "write", "edit", "shell"]),
+        ("native", [tool.name for tool in workspace_tools(Path())]),
         ("constrained", ["list_files", "read", "search"]),
         ("none", []),
     ],

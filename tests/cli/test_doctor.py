@@ -19,11 +19,13 @@ from victor.cli import doctor
 from victor.cli.doctor import Finding, app, findings
 from victor.config.api_keys import store_api_key
 from victor.config.catalog import VENDORS
+from victor.sandbox.bubblewrap import Bubblewrap
 
 NAMES = [
     "victor",
     "terminal",
     "settings",
+    "sandbox",
     "keyring",
     "keys",
     "provider",
@@ -51,6 +53,7 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         monkeypatch.setenv(f"XDG_{kind}_HOME", str(tmp_path))
     package(tmp_path, monkeypatch, "")
     (tmp_path / "victor").mkdir()
+    monkeypatch.setattr("victor.sandbox.run._found", lambda: (Bubblewrap(Path("/bwrap")), ""))
     before = keyring.get_keyring()
     keyring.set_keyring(Encrypting())
     yield tmp_path
@@ -85,7 +88,7 @@ def test_a_fresh_machine_is_well_and_says_how_to_go_on() -> None:
     assert rows["local model"].next == "victor models pull qwen2.5-coder-0.5b"
     result = CliRunner().invoke(app)
     assert result.exit_code == 0
-    assert [line.split()[0] for line in result.stdout.splitlines()] == ["ok"] * 7 + ["warn"]
+    assert [line.split()[0] for line in result.stdout.splitlines()] == ["ok"] * 8 + ["warn"]
 
 
 def test_json_carries_every_finding() -> None:
@@ -101,7 +104,7 @@ def test_broken_settings_fail_and_what_depends_on_them_says_so(home: Path) -> No
     rows = found()
     assert rows["settings"].status == "fail"
     assert "did you mean mode or model?" in rows["settings"].detail
-    for name in ("keys", "provider"):
+    for name in ("sandbox", "keys", "provider"):
         assert rows[name] == Finding(name, "fail", "not checked: the settings cannot be read")
     assert rows["keyring"].status == "ok"
     result = CliRunner().invoke(app)
@@ -112,6 +115,24 @@ def test_broken_settings_fail_and_what_depends_on_them_says_so(home: Path) -> No
 def test_good_settings_are_named_by_their_file(home: Path) -> None:
     settings(home, 'mode = "plan"')
     assert found()["settings"] == Finding("settings", "ok", f"{home}/victor/config.toml")
+
+
+@pytest.mark.parametrize(
+    ("mode", "status", "detail"),
+    [
+        ("auto", "warn", "none, so every command asks first: no namespaces"),
+        ("required", "fail", "none, so no command runs: no namespaces"),
+        ("off", "warn", "off: commands run with all your rights"),
+    ],
+)
+def test_a_missing_sandbox_is_told(
+    home: Path, monkeypatch: pytest.MonkeyPatch, mode: str, status: str, detail: str
+) -> None:
+    monkeypatch.setattr("victor.sandbox.run._found", lambda: (None, "no namespaces"))
+    settings(home, f'sandbox = "{mode}"')
+    row = found()["sandbox"]
+    assert (row.status, row.detail) == (status, detail)
+    assert (row.next is None) == (mode == "off")
 
 
 def test_a_keyring_that_cannot_be_used_is_a_warning_with_the_other_ways() -> None:

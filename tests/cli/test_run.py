@@ -75,10 +75,19 @@ def test_stdout_is_the_answer_alone(llm: LLM, capsys: pytest.CaptureFixture[str]
     assert [item["function"]["name"] for item in llm.requests[0]["tools"]] == [
         "list_files",
         "read",
-        "search",
+        "glob",
+        "grep",
         "write",
         "edit",
+        "multi_edit",
         "shell",
+        "shell_start",
+        "shell_read",
+        "shell_write",
+        "shell_stop",
+        "web_fetch",
+        "todo",
+        "ask_user",
     ]
 
 

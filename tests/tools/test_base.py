@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from victor.errors import ConfigError
 from victor.tools.base import Tool, ToolContext, ToolError, ToolResult, Toolset, tool
+from victor.types import Attachment
 
 HERE = ToolContext(Path())
 
@@ -79,6 +80,31 @@ async def test_arguments_are_converted_and_the_result_is_text(chosen: Tool) -> N
 )
 async def test_result_becomes_compact_text(value: Any, text: str) -> None:
     assert await tool(lambda: value, name="give").run({}, HERE) == ToolResult(text)
+
+
+PICTURE = Attachment(media_type="image/png", data=b"png", name="a.png")
+PAPER = Attachment(media_type="application/pdf", data=b"pdf")
+
+
+@pytest.mark.parametrize(
+    ("value", "result"),
+    [
+        pytest.param(PICTURE, ToolResult("[attached: a.png]", attachments=(PICTURE,)), id="one"),
+        pytest.param(
+            ["two things:", PICTURE, PAPER, {"a": 1}],
+            ToolResult(
+                'two things:\n[attached: a.png]\n[attached: application/pdf]\n{"a":1}',
+                attachments=(PICTURE, PAPER),
+            ),
+            id="among-others",
+        ),
+        pytest.param(
+            ToolError("no such row"), ToolResult("no such row", is_error=True), id="error"
+        ),
+    ],
+)
+async def test_attachments_and_errors_are_results(value: Any, result: ToolResult) -> None:
+    assert await tool(lambda: value, name="give").run({}, HERE) == result
 
 
 async def test_result_of_the_tool_itself_is_kept() -> None:

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 from victor.tools.base import ToolContext, ToolError
-from victor.tools.files import list_files, listing, read, reading, text_files, whole_file, write
+from victor.tools.files import list_files, listing, reading, text_files, whole_file, write
 from victor.tools.paths import PathError, walk
+from victor.tools.read import read
 from victor.tools.text import COMPACT, Limits
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from victor.tools.paths import PathError
-from victor.tools.replace import replace_file
+from victor.tools.replace import remove_file, replace_file
 
 
 def test_new_file_gets_its_directories_and_the_usual_mode(workspace: Path) -> None:
@@ -111,3 +111,43 @@ def test_missing_workspace_is_an_error(tmp_path: Path) -> None:
 def test_parent_with_a_too_long_name_is_an_error(workspace: Path) -> None:
     with pytest.raises(OSError, match="too long"):
         replace_file(workspace, "x" * 300 + "/y", b"")
+
+
+def test_new_file_may_be_given_its_mode(workspace: Path) -> None:
+    replace_file(workspace, "run", b"x", mode=0o100755)
+    assert stat.S_IMODE((workspace / "run").stat().st_mode) == 0o755
+    replace_file(workspace, "run", b"y", mode=0o600)
+    assert stat.S_IMODE((workspace / "run").stat().st_mode) == 0o755
+
+
+def test_file_is_removed_and_its_mode_told(workspace: Path) -> None:
+    replace_file(workspace, "a/run", b"x", mode=0o750)
+    assert remove_file(workspace, "a/run") == 0o750
+    assert list((workspace / "a").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("gone", "there is no 'gone'"),
+        ("gone/x", "there is no 'gone/x'"),
+        ("a", "not a regular file"),
+        (".", "is a directory"),
+        ("link", "is a symbolic link"),
+        ("linked/secret.txt", "goes through 'linked'"),
+        (".git/config", "is protected"),
+        ("../outside/secret.txt", "outside the workspace"),
+        ("fixed", "is read-only"),
+    ],
+)
+def test_refused_removal_changes_nothing(workspace: Path, path: str, text: str) -> None:
+    (workspace / "a").mkdir()
+    (workspace / ".git").mkdir()
+    (workspace / ".git" / "config").touch()
+    (workspace / "link").symlink_to("../outside/secret.txt")
+    (workspace / "linked").symlink_to("../outside")
+    (workspace / "fixed").touch(0o444)
+    before = sorted(workspace.parent.rglob("*"))
+    with pytest.raises(PathError, match=text):
+        remove_file(workspace, path)
+    assert sorted(workspace.parent.rglob("*")) == before

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from victor.tools.base import ToolContext, ToolError
+from victor.tools.base import ToolError
 from victor.tools.paths import PathError
-from victor.tools.search import search, searching
+from victor.tools.search import searching
 from victor.tools.text import Limits
 
 
@@ -124,7 +124,13 @@ def test_search_ends_in_time(tree: Path) -> None:
     )
 
 
-async def test_search_is_a_tool(context: ToolContext, tree: Path) -> None:
-    result = await search.run({"query": "8080", "regex": False}, context)
-    assert result.content == "a.txt:1: The Port is 8080."
-    assert search.effect == "read"
+@pytest.mark.parametrize(
+    ("files", "found"),
+    [
+        ("*.py", "src/b.py:2: return 'port'"),
+        ("src/**/*.txt", "src/latin.txt:1: café port"),
+        ("*.{rs,go}", "No line contains 'port'."),
+    ],
+)
+def test_only_some_files_are_searched(tree: Path, files: str, found: str) -> None:
+    assert searching(tree, "port", files=files) == found

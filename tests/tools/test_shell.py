@@ -3,41 +3,38 @@ from __future__ import annotations
 import asyncio
 import os
 import resource
-import signal
+import shutil
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.sandbox.support import KINDS, available, gone, sleeper
+from victor.config.settings import SandboxMode
+from victor.errors import ConfigError
+from victor.sandbox.policy import Policy, policy_for
 from victor.tools.base import ToolContext, ToolResult
-from victor.tools.shell import child_environment, running, shell
+from victor.tools.shell import child_environment, running, shell, shell_tool
 
 
-async def run(workspace: Path, command: str, timeout_s: float = 60) -> ToolResult:
-    return await asyncio.wait_for(running(command, workspace, timeout_s=timeout_s), 90)
+@pytest.fixture(params=KINDS)
+def kind(request: pytest.FixtureRequest) -> str:
+    """Name what holds the commands of a test, all in turn."""
+    available(request.param)
+    return str(request.param)
 
 
-async def gone(workspace: Path, name: str = "pid") -> bool:
-    """Wait until the process whose id a command wrote down has ended."""
-    pid = int((workspace / name).read_text())
-    end = time.monotonic() + 20
-    while time.monotonic() < end:
-        try:
-            os.kill(pid, 0)
-        except ProcessLookupError:
-            return True
-        if _is_dead(pid):
-            return True
-        await asyncio.sleep(0.02)
-    return False
+@pytest.fixture(autouse=True)
+def _short_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("victor.tools.shell._GRACE_S", 0.3)
 
 
-def _is_dead(pid: int) -> bool:
-    """Tell whether a process has ended though nobody has collected it."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
-    except (FileNotFoundError, ProcessLookupError):
-        return Path("/proc/self/stat").exists()
+async def run(
+    workspace: Path, command: str, timeout_s: float = 60, kind: str = "none"
+) -> ToolResult:
+    policy = policy_for(workspace)
+    one = running(command, policy, sandbox=available(kind), timeout_s=timeout_s)
+    return await asyncio.wait_for(one, 90)
 
 
 def descriptors() -> int:
@@ -63,9 +60,9 @@ def descriptors() -> int:
     ],
 )
 async def test_command_gives_its_output(
-    workspace: Path, command: str, content: str | None, is_error: bool
+    workspace: Path, command: str, content: str | None, is_error: bool, kind: str
 ) -> None:
-    result = await run(workspace, command)
+    result = await run(workspace, command, kind=kind)
     assert result.is_error == is_error, result.content
     if content is not None:
         assert result.content == content.format(workspace=workspace)
@@ -73,17 +70,77 @@ async def test_command_gives_its_output(
 
 async def test_shell_is_a_tool(context: ToolContext) -> None:
     assert shell.effect == "execute"
-    assert (await shell.run({"command": "echo x"}, context)).content == "x\n"
-    assert (await shell.run({"command": "echo x", "timeout_s": 0}, context)).is_error
-    result = await shell.run({"command": "echo \0"}, context)
-    assert result == ToolResult("shell failed: ValueError: embedded null byte", is_error=True)
-    result = await shell.run({"command": "x"}, ToolContext(context.workspace / "gone"))
+    tool = shell_tool("off")
+    assert tool.definition == shell.definition
+    assert (await tool.run({"command": "echo x"}, context)).content == "x\n"
+    assert (await tool.run({"command": "echo x", "timeout_s": 0}, context)).is_error
+    result = await tool.run({"command": "echo \0"}, context)
+    text = "shell failed: ValueError: a command cannot contain a NUL byte"
+    assert result == ToolResult(text, is_error=True)
+    result = await tool.run({"command": "x"}, ToolContext(context.workspace / "gone"))
     assert result.is_error
     assert "FileNotFoundError" in result.content
 
 
+async def test_shell_confines_by_itself(context: ToolContext) -> None:
+    available("bubblewrap")
+    result = await shell.run({"command": "echo x > x; echo $$; ls /home"}, context)
+    assert not result.is_error
+    assert int(result.content) < 20
+    assert (context.workspace / "x").read_text() == "x\n"
+
+
+@pytest.fixture
+def _without_sandbox(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("victor.sandbox.run._found", lambda: (None, "none here"))
+
+
+@pytest.mark.usefixtures("_without_sandbox")
+async def test_command_without_sandbox_needs_consent(context: ToolContext) -> None:
+    asked: list[tuple[str, ToolContext]] = []
+
+    async def consent(command: str, at: ToolContext) -> bool:
+        asked.append((command, at))
+        return command == "echo yes"
+
+    tool = shell_tool(consent=consent)
+    assert (await tool.run({"command": "echo yes"}, context)).content == "yes\n"
+    refused = await tool.run({"command": "touch no"}, context)
+    assert refused == ToolResult(
+        "The user refused to run this command without a sandbox.", is_error=True
+    )
+    assert asked == [("echo yes", context), ("touch no", context)]
+    alone = await shell.run({"command": "touch no"}, context)
+    assert alone.is_error
+    assert "nothing on this machine can confine it" in alone.content
+    assert not (context.workspace / "no").exists()
+
+
+@pytest.mark.usefixtures("_without_sandbox")
+async def test_required_sandbox_that_is_missing_refuses(context: ToolContext) -> None:
+    result = await shell_tool("required").run({"command": "touch no"}, context)
+    assert result.is_error
+    assert result.content.startswith("a sandbox is required and there is none: none here.")
+    assert not (context.workspace / "no").exists()
+
+
+@pytest.mark.parametrize(
+    ("mode", "text"),
+    [("auto", "nobody can be asked"), ("required", "it is your home directory or above it")],
+)
+async def test_home_as_workspace_is_not_confined_and_so_not_run(
+    context: ToolContext, monkeypatch: pytest.MonkeyPatch, mode: SandboxMode, text: str
+) -> None:
+    available("bubblewrap")
+    monkeypatch.setenv("HOME", str(context.workspace))
+    result = await shell_tool(mode).run({"command": "touch no"}, context)
+    assert result.is_error
+    assert text in result.content
+    assert not (context.workspace / "no").exists()
+
+
 async def test_command_sees_few_variables_and_no_descriptors(
-    workspace: Path, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret-value")
     monkeypatch.setenv("LC_MY_TOKEN", "sk-secret-value")
@@ -91,13 +148,14 @@ async def test_command_sees_few_variables_and_no_descriptors(
     monkeypatch.setenv("LC_TIME", "C")
     reader, writer = os.pipe()
     os.set_inheritable(writer, True)
-    result = await run(workspace, f"env; ls /dev/fd; echo leak >&{writer}")
+    result = await run(workspace, f"env; echo leak >&{writer}; ls /proc/self/fd | wc -l", kind=kind)
     os.close(reader)
     os.close(writer)
     assert "secret" not in result.content
     assert "BASH_ENV" not in result.content
     assert "LC_TIME=C" in result.content
     assert "Bad file descriptor" in result.content
+    assert result.content.endswith("\n4\n")  # three, and the directory itself
 
 
 def test_environment_is_an_allow_list() -> None:
@@ -105,9 +163,9 @@ def test_environment_is_an_allow_list() -> None:
     assert child_environment(given) == {"PATH": "/bin", "HOME": "/h", "LC_ALL": "C"}
 
 
-async def test_long_output_keeps_its_ends_in_bounded_memory(workspace: Path) -> None:
+async def test_long_output_keeps_its_ends_in_bounded_memory(workspace: Path, kind: str) -> None:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    result = await run(workspace, "echo first; yes | head -c 100000000; echo last")
+    result = await run(workspace, "echo first; yes | head -c 100000000; echo last", kind=kind)
     after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     assert result.content.startswith("first\ny\n")
     assert result.content.endswith("y\nlast\n")
@@ -124,73 +182,109 @@ async def test_output_just_within_the_limit_is_whole(workspace: Path) -> None:
 @pytest.mark.parametrize(
     "command",
     [
-        pytest.param("echo x; echo $$ > pid; sleep 1000", id="sleeps"),
-        pytest.param("echo x; trap '' TERM; echo $$ > pid; sleep 1000", id="ignores-sigterm"),
-        pytest.param("echo x; (echo $BASHPID > pid; sleep 1000) & wait", id="forks"),
+        pytest.param("echo x; {sleep}", id="sleeps"),
+        pytest.param("echo x; trap '' TERM; {sleep}", id="ignores-sigterm"),
+        pytest.param("echo x; ({sleep}) & wait", id="forks"),
+        pytest.param("echo x; (trap '' TERM; {sleep}) & wait", id="fork-ignores-sigterm"),
+        pytest.param("echo x; setsid {sleep} & wait", id="own-session"),
         pytest.param(
-            "echo x; (trap '' TERM; echo $BASHPID > pid; while :; do sleep 1; done) & wait",
-            id="fork-ignores-sigterm",
+            "echo x; setsid sh -c 'setsid {sleep} & trap \"\" TERM; {sleep}; :' & {sleep}",
+            id="tree",
         ),
-        pytest.param("echo x; echo $$ > pid; yes", id="prints-for-ever"),
-        pytest.param("echo x; echo $$ > pid; exec >&-; sleep 1000", id="closed-its-output"),
+        pytest.param("echo x; {sleep} & yes", id="prints-for-ever"),
+        pytest.param("echo x; exec >&- 2>&-; {sleep}", id="closed-its-output"),
     ],
 )
-async def test_timeout_ends_everything(workspace: Path, command: str) -> None:
+async def test_timeout_ends_everything(workspace: Path, command: str, kind: str) -> None:
+    sleep = sleeper()
     start = time.monotonic()
-    result = await run(workspace, command, timeout_s=0.3)
+    result = await run(workspace, command.format(sleep=sleep), timeout_s=0.4, kind=kind)
     assert time.monotonic() - start < 20
     assert result.is_error
     assert result.content.startswith("x\n")
-    assert result.content.endswith("[stopped: it took longer than 0.3 s]")
-    assert await gone(workspace)
+    assert result.content.endswith("[stopped: it took longer than 0.4 s]")
+    assert await gone(sleep)
 
 
-async def test_command_may_clean_up_before_it_is_killed(workspace: Path) -> None:
+async def test_command_may_clean_up_before_it_is_killed(workspace: Path, kind: str) -> None:
     command = "trap 'echo bye; exit 0' TERM; echo x; sleep 1000 & wait"
-    result = await run(workspace, command, timeout_s=0.3)
-    assert result == ToolResult("x\nbye\n[stopped: it took longer than 0.3 s]", is_error=True)
+    result = await run(workspace, command, timeout_s=0.4, kind=kind)
+    assert result == ToolResult("x\nbye\n[stopped: it took longer than 0.4 s]", is_error=True)
 
 
-@pytest.mark.parametrize("output", ["", ">/dev/null 2>&1"], ids=["holds-the-pipe", "silent"])
-@pytest.mark.parametrize("proc", ["/proc", "/nowhere"], ids=["linux", "without-proc"])
+@pytest.mark.parametrize(
+    ("session", "output"),
+    [("", ">/dev/null 2>&1"), ("setsid", "")],
+    ids=["silent", "own-session-holds-the-pipe"],
+)
 async def test_background_process_neither_hangs_the_call_nor_survives_it(
-    workspace: Path, output: str, proc: str, monkeypatch: pytest.MonkeyPatch
+    workspace: Path, output: str, session: str, kind: str
 ) -> None:
-    monkeypatch.setattr("victor.tools.shell._PROC", Path(proc))
+    sleep = sleeper()
     start = time.monotonic()
-    result = await run(workspace, f"sleep 1000 {output} & echo $! > pid; echo x")
+    result = await run(workspace, f"{session} {sleep} {output} & echo x", kind=kind)
     assert time.monotonic() - start < 20
     assert result == ToolResult("x\n[what it left in the background was stopped]")
-    assert await gone(workspace)
+    assert await gone(sleep)
 
 
-async def test_process_that_left_the_group_does_not_hang_the_call(workspace: Path) -> None:
-    command = "setsid bash -c 'echo $$ > pid; exec sleep 1000' & until [ -s pid ]; do :; done"
-    result = await run(workspace, command)
-    pid = int((workspace / "pid").read_text())
-    os.kill(pid, signal.SIGKILL)
-    assert result == ToolResult("[exit code 0]")
+async def test_command_without_launcher_is_ended_by_its_group(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("victor.sandbox.run._system", lambda: "plan9")
+    sleep = sleeper()
+    result = await run(workspace, f"{sleep} & echo x")
+    assert result == ToolResult("x\n")
+    assert await gone(sleep)
+    result = await run(workspace, f"echo x; trap '' TERM; {sleep}", timeout_s=0.3)
+    assert result == ToolResult("x\n[stopped: it took longer than 0.3 s]", is_error=True)
+    assert await gone(sleep)
 
 
 @pytest.mark.parametrize("trap", ["", "trap '' TERM;"], ids=["plain", "ignores-sigterm"])
-async def test_cancellation_ends_the_command_soon(workspace: Path, trap: str) -> None:
-    command = f"{trap} echo $$ > pid; sleep 1000"
-    task = asyncio.create_task(running(command, workspace, timeout_s=60))
-    end = time.monotonic() + 30
-    while not (workspace / "pid").exists() or not (workspace / "pid").read_text():
-        assert time.monotonic() < end
+async def test_cancellation_ends_the_command_soon(workspace: Path, trap: str, kind: str) -> None:
+    sleep = sleeper()
+    task = asyncio.create_task(
+        run(workspace, f"{trap} touch x; setsid {sleep} & {sleep}", kind=kind)
+    )
+    (workspace / "x").touch()
+    while await gone(sleep, within_s=0):
+        assert not task.done()
         await asyncio.sleep(0.01)
     start = time.monotonic()
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
     assert time.monotonic() - start < 5
-    assert await gone(workspace)
+    assert await gone(sleep)
 
 
-async def test_nothing_is_left_open(workspace: Path) -> None:
-    await run(workspace, "echo x")
+async def test_nothing_is_left_open(workspace: Path, kind: str) -> None:
+    await run(workspace, "echo x", kind=kind)
     before = descriptors()
-    await run(workspace, "echo x")
-    await run(workspace, "sleep 1000", timeout_s=0.1)
+    await run(workspace, "echo x", kind=kind)
+    await run(workspace, "sleep 1000", timeout_s=0.1, kind=kind)
     assert descriptors() == before
+    assert os.listdir(workspace) == []  # noqa: PTH208 - blocking either way
+
+
+async def test_command_that_cannot_be_started_leaves_nothing_open(
+    workspace: Path, tmp_path: Path
+) -> None:
+    before = descriptors()
+    with pytest.raises(FileNotFoundError):
+        await running("x", Policy(workspace=tmp_path / "no"), sandbox=None, timeout_s=1)
+    assert descriptors() == before
+
+
+async def test_plain_shell_serves_where_there_is_no_bash(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert shutil.which("bash") is None
+    assert (await run(workspace, "echo $0")).content == "/bin/sh\n"
+
+
+def test_place_that_cannot_be_confined_is_named() -> None:
+    with pytest.raises(ConfigError, match="victor --workspace PATH"):
+        policy_for(Path("/usr"))

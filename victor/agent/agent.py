@@ -30,6 +30,7 @@ from victor.errors import ConfigError
 from victor.providers.base import BaseProvider
 from victor.providers.registry import create_provider
 from victor.tools.base import Tool, ToolContext, Toolset
+from victor.tools.context import Ask, Memory
 from victor.types import Attachment, Message, Usage
 
 __all__ = ["Agent"]
@@ -51,6 +52,7 @@ class Agent:
         mode: what may run without asking (`victor.agent.permissions`): `"ask"`, `"accept-edits"`,
             `"plan"` or `"auto"`.
         approve: asks a person where the mode says so; None refuses.
+        ask: puts a tool's question to a person (`ToolContext.ask`); None: there is nobody.
         workspace: the directory tools work in; None is the current one.
         messages: an earlier conversation to continue.
         temperature: None leaves it to the provider.
@@ -72,6 +74,7 @@ class Agent:
         max_tool_calls: int = 200,
         mode: Mode = "ask",
         approve: Approve | None = None,
+        ask: Ask | None = None,
         workspace: Path | None = None,
         messages: Sequence[Message] = (),
         temperature: float | None = None,
@@ -89,6 +92,8 @@ class Agent:
         self.max_tool_calls = max_tool_calls
         self.workspace = workspace or Path.cwd()
         self._system = system
+        self._ask = ask
+        self._memory = Memory()
         self._runner = ToolRunner(Toolset(tools), checked_mode(mode), approve)
         self._conversation = Conversation(messages, system=system)
         self._last_run: _Run | None = None
@@ -150,7 +155,8 @@ class Agent:
         return self._begin(prompt, attachments, streaming=True)
 
     async def close(self) -> None:
-        """Close the provider, if the agent made it."""
+        """End what its tools left running, and close the provider, if the agent made it."""
+        await self._memory.aclose()
         if self._owns_provider:
             await self.provider.close()
 
@@ -172,7 +178,9 @@ class Agent:
 
     async def _events(self, run: _Run, *, streaming: bool) -> AsyncGenerator[AgentEvent, None]:
         self._take_over(run)
-        context = ToolContext(self.workspace, request=run.prompt.content)
+        context = ToolContext(
+            self.workspace, request=run.prompt.content, memory=self._memory, ask=self._ask
+        )
         try:
             while True:
                 run.asked += 1
@@ -197,7 +205,9 @@ class Agent:
                 async with aclosing(self._runner.run(calls, context)) as done:
                     async for tool_event in done:
                         if isinstance(tool_event, ToolFinished):
-                            run.conversation.add_result(tool_event.call, tool_event.content)
+                            run.conversation.add_result(
+                                tool_event.call, tool_event.content, tool_event.attachments
+                            )
                             run.tool_calls += 1
                         yield tool_event
         finally:

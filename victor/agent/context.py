@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from victor.types import Message, ToolCall
+from victor.types import Attachment, Message, ToolCall
 
 __all__ = ["Conversation"]
 
@@ -56,11 +56,19 @@ class Conversation:
         self._messages.append(message)
         return message
 
-    def add_result(self, call: ToolCall, content: str) -> None:
+    def add_result(
+        self, call: ToolCall, content: str, attachments: Sequence[Attachment] = ()
+    ) -> None:
         """Add the result of one open call."""
         del self._open[call.id]
         self._messages.append(
-            Message(role="tool", content=content, tool_call_id=call.id, name=call.name)
+            Message(
+                role="tool",
+                content=content,
+                tool_call_id=call.id,
+                name=call.name,
+                attachments=list(attachments),
+            )
         )
 
     def close_calls(self) -> None:

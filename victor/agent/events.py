@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from victor.types import Message, ToolCall, Usage
+from victor.types import Attachment, Message, ToolCall, Usage
 
 __all__ = [
     "AgentEvent",
@@ -24,6 +24,7 @@ __all__ = [
     "RunResult",
     "TextDelta",
     "ToolFinished",
+    "ToolProgress",
     "ToolStarted",
     "TurnFinished",
     "TurnStarted",
@@ -124,6 +125,14 @@ class ToolStarted:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolProgress:
+    """A tool says how far it has come."""
+
+    call: ToolCall
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class ToolFinished:
     """A tool call has its result; refused and invalid calls get one too, without `ToolStarted`."""
 
@@ -131,6 +140,7 @@ class ToolFinished:
     content: str
     is_error: bool
     seconds: float
+    attachments: tuple[Attachment, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +189,7 @@ AgentEvent: TypeAlias = (
     | CircuitClosed
     | AnswerRestarted
     | ToolStarted
+    | ToolProgress
     | ToolFinished
     | TurnFinished
     | RunFinished

@@ -1,19 +1,35 @@
-"""What an agent may do without asking: a mode and a tool's effect give allow, ask or deny.
+"""What an agent may do without asking: rules, then what is harmless, then the mode.
 
-Knows nothing about who is asked or how. Rules on commands and paths belong here once they exist.
+    deny > ask > allow > only looks > the mode
+
+The strictest rule wins, and the strictest part of a command. What cannot be understood is never
+allowed by a rule. Rules spare questions; what holds a command is the sandbox. Knows nothing about
+who is asked or how.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import posixpath
+import shutil
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Literal, TypeAlias
 
+from victor.agent.commands import Command, commands_of
+from victor.agent.grants import Grant, Grants
+from victor.agent.harmless import harmless
+from victor.agent.places import Place, Places
+from victor.agent.repositories import is_plain_repository
+from victor.agent.rules import NO_RULES, Rule, Rules, exact_path_rule, parsed_rule
 from victor.config.settings import Mode
-from victor.errors import ConfigError
-from victor.tools.base import Effect
+from victor.errors import ConfigError, VictorError
+from victor.tools.base import Effect, Tool
+from victor.types import ToolCall
 
-__all__ = ["Decision", "checked_mode", "decide"]
+__all__ = ["Decision", "Part", "Permissions", "Ruled", "Verdict", "checked_mode", "decide"]
 
 Decision: TypeAlias = Literal["allow", "ask", "deny"]
 
@@ -26,10 +42,14 @@ _RULES: Mapping[Mode, Mapping[Effect, Decision]] = MappingProxyType(
         "auto": {"read": "allow", "edit": "allow", "execute": "allow", "other": "allow"},
     }
 )
+_STRICT: Mapping[Decision, int] = MappingProxyType({"allow": 0, "ask": 1, "deny": 2})
+
+_LONGEST_OFFER = 500
+"""Characters of a command line that can be allowed for good; nobody reads a longer one again."""
 
 
 def decide(mode: Mode, effect: Effect) -> Decision:
-    """Return whether a tool of that effect may run."""
+    """Return whether a tool of that effect may run where no rule says anything."""
     return _RULES[mode][effect]
 
 
@@ -42,3 +62,315 @@ def checked_mode(mode: Mode) -> Mode:
     if mode not in _RULES:
         raise ConfigError(f"there is no mode {mode!r}: use one of {', '.join(_RULES)}")
     return mode
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One thing a call would do, and what is decided about it."""
+
+    text: str
+    decision: Decision
+    why: str
+    rule: str | None = None
+    """The rule that decided."""
+    known: bool = True
+    """Whether it was understood."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is decided about a call."""
+
+    decision: Decision
+    why: str
+    parts: tuple[Part, ...] = ()
+    offer: str | None = None
+    """The rule that "always" would store; None where none is exact enough, or it cannot be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ruled:
+    """An `approve` with rules: an agent asks it only about what they leave open."""
+
+    permissions: Permissions
+    approve: Callable[[ToolCall, Tool], Awaitable[bool | str]]
+
+    async def __call__(self, call: ToolCall, tool: Tool) -> bool | str:
+        """Ask."""
+        return await self.approve(call, tool)
+
+
+class Permissions:
+    """The rules of one workspace.
+
+    Args:
+        workspace: the directory tools work in.
+        rules: the user's rules.
+        grants: what was allowed for good here; None for nothing.
+        which: finds a program, as `shutil.which`.
+        environ: instead of `os.environ`, for victor's own directories.
+    """
+
+    def __init__(
+        self,
+        workspace: Path,
+        rules: Rules = NO_RULES,
+        grants: Grants | None = None,
+        *,
+        which: Callable[[str], str | None] = shutil.which,
+        environ: Mapping[str, str] | None = None,
+    ) -> None:
+        self.workspace = workspace
+        self.rules = rules
+        self.grants = grants
+        self._which = which
+        self._places = Places(workspace, rules, environ)
+
+    def judge(self, call: ToolCall, tool: Tool, mode: Mode) -> Verdict:
+        """Decide about a tool call."""
+        command = call.arguments.get("command")
+        if tool.effect == "execute" and isinstance(command, str):
+            verdict = self.command(command, mode)
+        else:
+            verdict = self._without_command(call, tool, mode)
+        for rule in self.rules.all:  # the strictest first
+            if rule.names_tool(tool.name):
+                return _with_tool_rule(verdict, rule, tool.name)
+        return verdict
+
+    def command(self, line: str, mode: Mode) -> Verdict:
+        """Decide about a shell command line."""
+        commands = commands_of(line)
+        parts = [part for one in commands for part in self._parts(one, mode)]
+        if not parts:
+            parts = [Part(line, decide(mode, "execute"), f"in {mode} mode commands need a yes")]
+            return _strictest(parts)
+        exact = self._exact(line, parts)
+        if exact is not None and (exact.action != "allow" or mode != "plan"):
+            why = f"rule {exact}"
+            parts = [Part(line, exact.action, why, str(exact)), *_stricter(parts, exact.action)]
+        verdict = _strictest(parts)
+        if len(line) > _LONGEST_OFFER or not line.isprintable():
+            return verdict
+        if all(_may_be_granted(part) for part in parts):
+            return replace(verdict, offer=f"shell(={line})")
+        return verdict
+
+    def grant(self, rule: str) -> Grant:
+        """Allow for good what `Verdict.offer` said.
+
+        Raises:
+            ConfigError: it cannot be stored.
+        """
+        parsed_rule("allow", rule)
+        if self.grants is None:
+            raise ConfigError("nothing can be allowed for good here")
+        return self.grants.add(rule)
+
+    def is_granted(self, rule: str | None) -> bool:
+        """Tell whether exactly that rule was allowed for good."""
+        return rule is not None and rule in self._granted()
+
+    def _granted(self) -> frozenset[str]:
+        # Read anew each time: it may have been revoked in another terminal.
+        return frozenset(one.rule for one in self.grants.list()) if self.grants else frozenset()
+
+    # ------------------------------------------------------------------ commands
+
+    def _exact(self, line: str, parts: Iterable[Part]) -> Rule | None:
+        for rule in (*self.rules.deny, *self.rules.ask):
+            if rule.exact == line:
+                return rule
+        if not all(part.known for part in parts):
+            return None
+        for rule in self.rules.allow:
+            if rule.exact == line:
+                return rule
+        text = f"shell(={line})"
+        return parsed_rule("allow", text) if self.is_granted(text) else None
+
+    def _parts(self, command: Command, mode: Mode) -> Iterator[Part]:
+        """Yield what is decided about a command, and about each file the shell opens for it."""
+        if command.words or command.assignments or command.unknown:
+            yield self._program(command, mode)
+        for redirect in command.redirects:
+            target, text = redirect.target, f"{redirect.operator} {redirect.target.text}"
+            if target.unknown or target.is_pattern or command.directory is None:
+                yield Part(text, _unknown(mode), "which file it is cannot be known", known=False)
+            elif target.text not in {"/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty"}:
+                place = self._places.at(posixpath.join(command.directory, target.text))
+                yield self._file(place, mode, text, writes=redirect.writes)
+
+    def _program(self, command: Command, mode: Mode) -> Part:
+        text = command.text
+        if rule := self._stopping(command):
+            return Part(text, rule.action, f"rule {rule}", str(rule))
+        if any(place.is_own for place in self._named(command)):
+            return Part(text, _own(mode), "it names victor's own settings", known=False)
+        if command.unknown:
+            return self._not_understood(text, command.unknown, mode)
+        for rule in self.rules.allow if mode != "plan" else ():
+            if rule.matches_command(command):
+                return Part(text, "allow", f"rule {rule}", str(rule))
+        if not command.values or self._only_looks(command):
+            return Part(text, "allow", "it only looks")
+        if mode == "auto" and command.directory is None and self._places.has_rules:
+            return Part(text, "ask", "where it runs cannot be known", known=False)
+        return Part(text, decide(mode, "execute"), _because(mode, "no rule allows it"))
+
+    def _stopping(self, command: Command) -> Rule | None:
+        """Return the strictest rule against a command, or against a file that it names."""
+        named = list(self._named(command))
+        for rules in (self.rules.deny, self.rules.ask):
+            for rule in rules:
+                if rule.matches_command(command):
+                    return rule
+                if any(rule.matches_place(place.names) for place in named):
+                    return rule
+        return None
+
+    def _not_understood(self, text: str, why: str, mode: Mode) -> Part:
+        decision = _unknown(mode)
+        if mode == "auto" and (self.rules.deny or self.rules.ask):
+            decision = "ask"  # a rule may speak of it, and nobody can tell
+        return Part(text, decision, f"it cannot be understood: {why}", known=False)
+
+    def _named(self, command: Command) -> Iterator[Place]:
+        """Yield the files that the words of a command may name."""
+        words = [word.text for word in command.words[1:]]
+        guessed = (word for guess in command.guesses for word in guess)
+        for text in dict.fromkeys(t for w in (*words, *guessed) for t in _path_texts(w)):
+            yield self._places.at(posixpath.join(command.directory or ".", text))
+
+    def _only_looks(self, command: Command) -> bool:
+        found = harmless(command, self._which)
+        if found is None or command.directory is None:
+            return False
+        look, programs = found
+        here = self._places.at(command.directory)
+        places = [here, *(self._places.at(posixpath.join(here.text, p)) for p in look.paths)]
+        if not all(self._places.may_look(place) for place in places):
+            return False
+        # A program of the workspace may be anything, whatever its name is.
+        if any(self._places.at(os.path.abspath(one)).is_inside for one in programs):  # noqa: PTH100
+            return False
+        return not look.repository or is_plain_repository(Path(here.real))
+
+    # ------------------------------------------------------------------ other tools
+
+    def _without_command(self, call: ToolCall, tool: Tool, mode: Mode) -> Verdict:
+        if tool.effect not in {"read", "edit"}:
+            return Verdict(decide(mode, tool.effect), _because(mode, f"{tool.name} needs a yes"))
+        texts = _paths_of(call, default="." if tool.effect == "read" else None)
+        if texts is None:
+            return Verdict(decide(mode, tool.effect), _because(mode, "it names no file"))
+        writes = tool.effect == "edit"
+        parts = [
+            self._file(self._places.at(text), mode, text, writes=writes, below=not writes)
+            for text in texts
+        ]
+        verdict = _strictest(parts)
+        if verdict.decision != "ask" or not writes or len(parts) != 1:
+            return verdict
+        place = self._places.at(texts[0])
+        if not _may_be_granted(parts[0]) or not place.is_inside or not place.text.isprintable():
+            return verdict
+        offer = exact_path_rule("write", place.text)
+        if self.is_granted(offer) and mode != "plan":
+            return Verdict("allow", f"rule allow {offer}", verdict.parts)
+        return Verdict("ask", verdict.why, verdict.parts, offer)
+
+    def _file(
+        self, place: Place, mode: Mode, text: str, *, writes: bool, below: bool = False
+    ) -> Part:
+        """Decide about one file."""
+        kind: Literal["read", "write"] = "write" if writes else "read"
+        if writes and place.is_own:
+            return Part(text, "deny", "victor's own settings are not the model's to change")
+        for rule in (*self.rules.deny, *self.rules.ask):
+            if rule.matches_place(place.names, kind):
+                return Part(text, rule.action, f"rule {rule}", str(rule))
+        if not writes:
+            if below and (hidden := self._places.rule_below(place)):
+                return Part(text, "ask", f"it may read what rule {hidden} is about", str(hidden))
+            if place.is_inside:
+                return Part(text, "allow", "it is read inside the workspace")
+        allowed = None if mode == "plan" and writes else self._places.allowed(place, kind)
+        if allowed is not None:
+            return Part(text, "allow", f"rule {allowed}", str(allowed))
+        if writes and mode != "plan" and place.protected:
+            return Part(text, "ask", f"other programs obey {place.protected}")
+        if place.is_inside or mode in {"plan", "auto"}:
+            effect: Effect = "edit" if writes else "read"
+            return Part(text, decide(mode, effect), _because(mode, "no rule allows the change"))
+        return Part(text, "ask", "it is outside the workspace")
+
+
+def _with_tool_rule(verdict: Verdict, rule: Rule, name: str) -> Verdict:
+    own = Part(name, rule.action, f"rule {rule}", str(rule))
+    if rule.action != "allow":
+        return _strictest([own, *verdict.parts])
+    # It lifts what the mode would ask, and nothing that a rule or caution asks.
+    lifted = verdict.decision == "ask" and all(
+        part.decision == "allow" or _may_be_granted(part) for part in verdict.parts
+    )
+    return Verdict("allow", own.why, (own, *verdict.parts)) if lifted else verdict
+
+
+def _may_be_granted(part: Part) -> bool:
+    return part.decision != "deny" and part.known and not (part.decision == "ask" and part.rule)
+
+
+def _stricter(parts: Iterable[Part], than: Decision) -> list[Part]:
+    """Return the parts that an exact rule does not settle."""
+    return [p for p in parts if p.decision == "deny" or (p.rule and p.decision != than)]
+
+
+def _strictest(parts: list[Part]) -> Verdict:
+    worst = max(parts, key=lambda part: _STRICT[part.decision])
+    why = worst.why if len(parts) == 1 else f"{worst.text}: {worst.why}"
+    return Verdict(worst.decision, why, tuple(parts))
+
+
+def _unknown(mode: Mode) -> Decision:
+    return "ask" if mode == "accept-edits" else decide(mode, "execute")
+
+
+def _own(mode: Mode) -> Decision:
+    return "deny" if mode == "plan" else "ask"
+
+
+def _because(mode: Mode, why: str) -> str:
+    match mode:
+        case "plan":
+            return "plan mode only reads"
+        case "auto":
+            return "auto mode allows what no rule forbids"
+        case _:
+            return why
+
+
+def _path_texts(text: str) -> Iterator[str]:
+    """Yield what in a word may be a path: the word, and the value of an option."""
+    if not text.startswith("-"):
+        yield text
+    if "=" in text:
+        yield text.partition("=")[2]
+
+
+def _paths_of(call: ToolCall, default: str | None) -> list[str] | None:
+    """Return the paths a call names; None where there is no telling."""
+    match call.arguments:
+        case {"path": str(path)}:
+            return [path]
+        case {"patch": str(patch)}:
+            from victor.tools.patches import patched_paths
+
+            try:
+                return patched_paths(patch)
+            except VictorError:
+                return None  # it cannot be applied either
+        case {"path": _}:
+            return None
+        case _:
+            return None if default is None else [default]

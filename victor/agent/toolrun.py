@@ -7,6 +7,7 @@ nothing about models or the conversation.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import time
 from collections.abc import (
@@ -22,16 +23,21 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import Any, TypeAlias
 
-from victor.agent.events import ToolFinished, ToolStarted
-from victor.agent.permissions import decide
+from victor.agent.events import ToolFinished, ToolProgress, ToolStarted
+from victor.agent.permissions import Ruled, Verdict, decide
 from victor.config.settings import Mode
 from victor.tools.base import Tool, ToolContext, Toolset
+from victor.tools.read import read
+from victor.tools.spill import spilled
 from victor.types import ToolCall
 
 __all__ = ["Approve", "ToolRunner"]
 
 Approve: TypeAlias = Callable[[ToolCall, Tool], Awaitable[bool | str]]
 """Asks a person: True runs the call; False, or a text with the reason, refuses it."""
+
+_MOST_WAITING = 1_000
+"""About so many words of progress wait for a slow reader; more are dropped."""
 
 
 @dataclass(slots=True)
@@ -44,15 +50,18 @@ class ToolRunner:
 
     async def run(
         self, calls: Sequence[ToolCall], context: ToolContext
-    ) -> AsyncGenerator[ToolStarted | ToolFinished, None]:
+    ) -> AsyncGenerator[ToolStarted | ToolProgress | ToolFinished, None]:
         """Run the calls of one message, in order; neighbours that only read run side by side."""
         for batch in self._batches(calls):
             checked = [(call, *await self._checked(call)) for call in batch]
             for call, _, refusal in checked:
                 if refusal is None:
                     yield ToolStarted(call)
-            for finished in await _all(_run(*each, context) for each in checked):
-                yield finished
+            said = _Said()
+            runs = (self._run(*each, said.heard_by(each[0], context)) for each in checked)
+            async with contextlib.aclosing(said.until_done(_all(runs))) as events:
+                async for event in events:
+                    yield event
 
     def _batches(self, calls: Sequence[ToolCall]) -> Iterator[list[ToolCall]]:
         """Split calls into what may run side by side: neighbours that only read, or one call."""
@@ -66,6 +75,23 @@ class ToolRunner:
         tool = self.tools.get(call.name)
         return tool is not None and tool.effect == "read"
 
+    async def _run(
+        self, call: ToolCall, tool: Tool | None, refusal: str | None, context: ToolContext
+    ) -> ToolFinished:
+        if tool is None or refusal is not None:
+            return ToolFinished(call, refusal or "", is_error=True, seconds=0.0)
+        started = time.perf_counter()
+        result = await tool.run(call.arguments, context)
+        content = f"Error: {result.content}" if result.is_error else result.content
+        readable = self.tools.get(read.name) is read
+        return ToolFinished(
+            call,
+            spilled(content, context.memory, readable=readable),
+            result.is_error,
+            time.perf_counter() - started,
+            result.attachments,
+        )
+
     async def _checked(self, call: ToolCall) -> tuple[Tool | None, str | None]:
         """Return the tool of a call that may run, or why it may not."""
         tool = self.tools.get(call.name)
@@ -73,10 +99,10 @@ class ToolRunner:
             return None, _unknown(call.name, [one.name for one in self.tools])
         if call.error is not None:
             return tool, f"Error: the call was not run, as {call.error}. Send it again, complete."
-        decision = decide(self.mode, tool.effect)
-        if decision == "deny":
-            return tool, f"Error: {call.name} is not allowed in {self.mode} mode, which only reads."
-        if decision == "allow":
+        verdict = self._judged(call, tool)
+        if verdict.decision == "deny":
+            return tool, f"Error: {call.name} is not allowed{verdict.why}."
+        if verdict.decision == "allow":
             return tool, None
         if self.approve is None:
             return tool, f"Error: {call.name} needs the user's approval, and nobody can be asked."
@@ -88,16 +114,48 @@ class ToolRunner:
         reason = f": {answer}" if isinstance(answer, str) and answer else "."
         return tool, f"Error: the user refused this call{reason}"
 
+    def _judged(self, call: ToolCall, tool: Tool) -> Verdict:
+        if isinstance(self.approve, Ruled):
+            verdict = self.approve.permissions.judge(call, tool, self.mode)
+            return replace(verdict, why=f": {verdict.why}")
+        return Verdict(decide(self.mode, tool.effect), f" in {self.mode} mode, which only reads")
 
-async def _run(
-    call: ToolCall, tool: Tool | None, refusal: str | None, context: ToolContext
-) -> ToolFinished:
-    if tool is None or refusal is not None:
-        return ToolFinished(call, refusal or "", is_error=True, seconds=0.0)
-    started = time.perf_counter()
-    result = await tool.run(call.arguments, replace(context, call_id=call.id))
-    content = f"Error: {result.content}" if result.is_error else result.content
-    return ToolFinished(call, content, result.is_error, time.perf_counter() - started)
+
+class _Said:
+    """What the tools of a batch say while they run, and their results at its end."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._waiting: asyncio.Queue[ToolProgress | None] = asyncio.Queue()
+        self._unheard = 0
+
+    def heard_by(self, call: ToolCall, context: ToolContext) -> ToolContext:
+        """Return the context of one call, whose progress is heard here."""
+
+        def report(text: str) -> None:
+            if self._unheard >= _MOST_WAITING:
+                return
+            self._unheard += 1
+            with contextlib.suppress(RuntimeError):  # a thread outlived the loop
+                self._loop.call_soon_threadsafe(self._waiting.put_nowait, ToolProgress(call, text))
+
+        return replace(context, call_id=call.id, report=report)
+
+    async def until_done(
+        self, running: Coroutine[Any, Any, list[ToolFinished]]
+    ) -> AsyncGenerator[ToolProgress | ToolFinished, None]:
+        """Yield what is said, then the results."""
+        work = self._loop.create_task(running)
+        work.add_done_callback(lambda _: self._waiting.put_nowait(None))
+        try:
+            while (progress := await self._waiting.get()) is not None:
+                self._unheard -= 1
+                yield progress
+            for finished in work.result():
+                yield finished
+        finally:
+            if work.cancel():
+                await asyncio.wait([work])
 
 
 async def _all(runs: Iterable[Coroutine[Any, Any, ToolFinished]]) -> list[ToolFinished]:

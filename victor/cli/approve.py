@@ -1,7 +1,7 @@
 """Asks a person whether a tool call may run, and shows exactly what it would do.
 
 Nothing of a call is hidden: what a terminal would not show is made visible. Knows nothing about
-permission modes; the agent asks only where its mode says so.
+permission modes; the agent asks only what its rules and its mode leave open.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from victor.cli.render import paint
-from victor.cli.sanitize import reveal
+from victor.cli.sanitize import one_line, reveal
 from victor.types import ToolCall
 
 if TYPE_CHECKING:
+    from victor.agent.permissions import Permissions
     from victor.tools.base import Tool
 
 __all__ = ["Approver", "Ask", "preview"]
@@ -42,16 +43,20 @@ class Approver:
     def __init__(self, workspace: Path, ask: Ask | None, *, colour: bool = False) -> None:
         self.refused = 0
         """How many calls were not approved."""
+        self.permissions: Permissions | None = None
+        """Says why it is asked, and remembers what is always allowed; None remembers nothing."""
+        self.confined = False
+        """Whether a sandbox holds the programs that run."""
         self._workspace = workspace
         self._ask = ask
         self._colour = colour
-        self._always: set[tuple[str, str]] = set()
+        self._session: set[tuple[str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
 
     async def __call__(self, call: ToolCall, tool: Tool) -> bool | str:
         """Return True, or why the call must not run: False or the person's words."""
         async with self._one_at_a_time:
-            if _scope(call, tool) in self._always:
+            if _scope(call, tool) in self._session:
                 return True
             answer = await self._answer(call, tool)
         if answer is not True:
@@ -59,27 +64,57 @@ class Approver:
         return answer
 
     async def _answer(self, call: ToolCall, tool: Tool) -> bool | str:
+        why, offer = self._judged(call, tool)
         if self._ask is None:
             mode = "accept-edits" if tool.effect == "edit" else "auto"
-            return f"there is no terminal to ask on; --mode {mode} would allow it beforehand"
-        shown = preview(call, tool, self._workspace)
+            because = f" ({why})" if why else ""
+            return (
+                f"there is no terminal to ask on{because}; --mode {mode} or a rule in the "
+                "settings' [permissions] may allow it beforehand"
+            )
+        shown = preview(call, tool, self._workspace, why=why, confined=self.confined)
         every = f"every {tool.name}" if tool.effect == "edit" else "exactly this"
-        choices = f"[y]es, [n]o, [a]llow {every} in this session, or say why not: "
+        always = f", [a]lways in this project: {reveal(offer)}" if offer else ""
+        choices = f"[y]es, [n]o, [s]ession: {every}{always}, or say why not: "
         question = f"\n{self._coloured(shown)}\n{paint(choices, 'bold', on=self._colour)}"
         while True:
             typed = await self._ask(question)
             match (typed or "").strip().lower():
                 case "y" | "yes":
                     return True
-                case "a" | "allow" | "always":
-                    self._always.add(_scope(call, tool))
+                case "s" | "session":
+                    self._session.add(_scope(call, tool))
                     return True
+                case "a" | "allow" | "always" if offer is None:
+                    question = f"This cannot be allowed for good. {choices}"
+                case "a" | "allow" | "always":
+                    return self._remembered(offer)
                 case "" if typed is not None:
                     question = choices
                 case "" | "n" | "no" | "\x1b":
                     return False
                 case _:
                     return (typed or "").strip()
+
+    def _judged(self, call: ToolCall, tool: Tool) -> tuple[str, str | None]:
+        """Return why a call is asked about, and the rule that would allow it for good."""
+        if self.permissions is None:
+            return "", None
+        verdict = self.permissions.judge(call, tool, "ask")
+        if verdict.decision == "allow":
+            return "", verdict.offer
+        return one_line(verdict.why, 200), verdict.offer
+
+    def _remembered(self, rule: str | None) -> bool:
+        from victor.cli.exits import print_error
+        from victor.errors import ConfigError
+
+        try:
+            if rule is not None and self.permissions is not None:
+                self.permissions.grant(rule)
+        except ConfigError as error:
+            print_error(error)  # this once it was a yes all the same
+        return True
 
     def _coloured(self, text: str) -> str:
         if not self._colour:
@@ -104,13 +139,17 @@ def _paint_line(line: str) -> str:
             return line
 
 
-def preview(call: ToolCall, tool: Tool, workspace: Path) -> str:
+def preview(
+    call: ToolCall, tool: Tool, workspace: Path, *, why: str = "", confined: bool = False
+) -> str:
     """Return what a call would do: the exact command, a diff, or all arguments.
 
     Args:
         call: what the model asks for.
         tool: the tool it would run.
         workspace: where it would run.
+        why: why it is asked about.
+        confined: whether a sandbox would hold it.
     """
     lines = [f"victor asks: may the model use {tool.name} ({_EFFECTS[tool.effect]})?"]
     arguments = dict(call.arguments)
@@ -127,7 +166,11 @@ def preview(call: ToolCall, tool: Tool, workspace: Path) -> str:
         lines += _quoted(rest)
     lines += _quoted(changes or [])
     rights = "" if tool.effect in {"read", "edit"} else ", with all your rights: no sandbox"
+    if confined and tool.effect == "execute":
+        rights = ", in the sandbox"
     lines.append(f"  in {reveal(str(workspace))}{rights}")
+    if why:
+        lines.append(f"  asked because: {reveal(why)}")
     return "\n".join(lines)
 
 

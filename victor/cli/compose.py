@@ -20,13 +20,16 @@ from victor.errors import WeightsMissingError
 
 if TYPE_CHECKING:
     from victor.agent.agent import Agent
+    from victor.agent.permissions import Permissions
+    from victor.agent.rules import Rules
     from victor.cli.approve import Approver, Ask
     from victor.config.choice import Choice
     from victor.config.fallbacks import Fallback
-    from victor.config.settings import Failover, Mode, Settings
+    from victor.config.settings import Failover, Mode, SandboxMode, Settings
     from victor.providers.base import BaseProvider
     from victor.resilience.events import FailedOver
-    from victor.types import Message
+    from victor.tools.base import Tool, ToolContext
+    from victor.types import Message, ToolCall
 
 __all__ = ["SYSTEM", "SYSTEM_TINY", "Confirm", "Flags", "Plan", "prepare"]
 
@@ -76,6 +79,9 @@ class Plan:
     fallback: tuple[Fallback, ...] = ()
     failover: Failover = "ask"
     quality_floor: int | None = None
+    sandbox: SandboxMode = "auto"
+    rules: Rules | None = None
+    """The user's permission rules; None for none."""
 
     def provider(self, ask: Ask | None = None) -> BaseProvider:
         """Make the provider, with its fallbacks where there are any; the caller closes it.
@@ -145,7 +151,10 @@ class Plan:
             messages: a conversation to go on with.
         """
         from victor.agent.agent import Agent
+        from victor.agent.permissions import Ruled
         from victor.config.settings import load_settings
+        from victor.sandbox.run import best_sandbox
+        from victor.tools.shell import shell_tool
         from victor.tools.workspace import workspace_tools
 
         # The embedded provider has one model; its name chose the file that is loaded.
@@ -159,6 +168,12 @@ class Plan:
         # Offered more tools than it needs, a tiny model invents commands.
         tiny = can.tool_mode == "constrained"
         tools = workspace_tools(self.workspace, writable=not tiny, compact=tiny)
+        permissions = self._permissions()
+        approve.permissions = permissions
+        approve.confined = best_sandbox(self.sandbox) is not None
+        asked = _AskedOnce(approve, permissions)
+        shell = shell_tool(self.sandbox, consent=asked.consent)
+        tools = [shell if one.name == shell.name else one for one in tools]
         return Agent(
             provider,
             model=model,
@@ -166,10 +181,17 @@ class Plan:
             system=SYSTEM_TINY if tiny else SYSTEM.format(workspace=self.workspace),
             max_turns=self.max_turns,
             mode=self.mode,
-            approve=approve,
+            approve=Ruled(permissions, asked.approve),
             workspace=self.workspace,
             messages=messages,
         )
+
+    def _permissions(self) -> Permissions:
+        from victor.agent.grants import Grants
+        from victor.agent.permissions import Permissions
+        from victor.agent.rules import NO_RULES
+
+        return Permissions(self.workspace, self.rules or NO_RULES, Grants(self.workspace))
 
 
 def prepare(flags: Flags, *, note: Callable[[str], None], confirm: Confirm | None) -> Plan:
@@ -184,14 +206,17 @@ def prepare(flags: Flags, *, note: Callable[[str], None], confirm: Confirm | Non
         ConfigError: something in the settings or the flags cannot be used.
         WeightsMissingError: the embedded model is not here, and nobody wanted it downloaded.
     """
+    from victor.agent.rules import load_rules
     from victor.config.settings import load_settings
 
     settings = load_settings()
+    rules = load_rules(settings.permissions, settings.path)
     workspace = _workspace(flags.workspace)
     choice = _choice(flags, settings)
     if choice.provider == DEFAULT_PROVIDER:
         choice = replace(choice, model=_embedded_name(choice.model))
     note(f"victor: using {one_line(choice.reason)}")
+    _have_sandbox(settings.sandbox, note)
     if choice.provider == DEFAULT_PROVIDER:
         _have_weights(choice.model, confirm)
     return Plan(
@@ -203,7 +228,50 @@ def prepare(flags: Flags, *, note: Callable[[str], None], confirm: Confirm | Non
         fallback=settings.fallback,
         failover=settings.failover,
         quality_floor=settings.quality_floor,
+        sandbox=settings.sandbox,
+        rules=rules,
     )
+
+
+class _AskedOnce:
+    """Has every command agreed to that nothing confines, whatever the mode, but not twice."""
+
+    def __init__(self, approve: Approver, permissions: Permissions) -> None:
+        self._approve = approve
+        self._permissions = permissions
+        self._agreed: set[str] = set()
+
+    async def approve(self, call: ToolCall, tool: Tool) -> bool | str:
+        """Ask as the agent wants it, and remember which call was agreed to."""
+        answer = await self._approve(call, tool)
+        if answer is True:
+            self._agreed.add(_key(call.id, call.arguments.get("command")))
+        return answer
+
+    async def consent(self, command: str, context: ToolContext) -> bool:
+        """Tell whether a command may run without a sandbox."""
+        from victor.tools.shell import shell
+        from victor.types import ToolCall
+
+        if (key := _key(context.call_id, command)) in self._agreed:
+            self._agreed.remove(key)
+            return True
+        if self._permissions.is_granted(f"shell(={command})"):
+            return True
+        call = ToolCall(id=context.call_id, name=shell.name, arguments={"command": command})
+        return await self._approve(call, shell) is True
+
+
+def _key(call_id: str, command: object) -> str:
+    return f"{call_id}\0{command}"
+
+
+def _have_sandbox(mode: SandboxMode, note: Callable[[str], None]) -> None:
+    """Try the sandbox before anything is asked; say so where there is none."""
+    from victor.sandbox.run import best_sandbox, sandbox_status
+
+    if best_sandbox(mode) is None:
+        note(f"victor: sandbox: {one_line(sandbox_status(mode).text, 300)}")
 
 
 def _asking(ask: Ask) -> Callable[[FailedOver], Awaitable[bool]]:

@@ -70,6 +70,7 @@ def findings() -> Iterable[Finding]:
     yield _guarded("terminal", _terminal)
     seen = _Seen()
     yield _guarded("settings", lambda: _settings(seen))
+    yield _guarded("sandbox", lambda: _sandbox(seen))
     yield _guarded("keyring", _keyring)
     yield _guarded("keys", lambda: _keys(seen))
     yield _guarded("provider", lambda: _provider(seen))
@@ -135,6 +136,15 @@ def _settings(seen: _Seen) -> Finding:
     seen.settings = load_settings()
     text = str(seen.settings.path or f"no file {config_path()}: all defaults")
     return Finding("settings", "ok", text)
+
+
+def _sandbox(seen: _Seen) -> Finding:
+    from victor.sandbox.run import sandbox_status
+
+    mode = _needed(seen.settings).sandbox
+    found = sandbox_status(mode)
+    bad: Status = "fail" if mode == "required" else "warn"
+    return Finding("sandbox", "ok" if found.confined else bad, found.text, found.next)
 
 
 def _keyring() -> Finding:

@@ -42,6 +42,10 @@ _GROUPS = MappingProxyType(
             "List the providers, see how they are, and check one.",
         ),
         "keys": ("victor.cli.keys", "Store, list, test and delete API keys."),
+        "permissions": (
+            "victor.cli.permissions",
+            "Explain what may run without asking; list and revoke what was allowed.",
+        ),
         "drill": ("victor.cli.drill", "Simulate an outage: what would your configuration do?"),
         "doctor": ("victor.cli.doctor", "Check this installation, and say what to do."),
     }

@@ -94,7 +94,7 @@ async def _views(plan: Plan) -> list[RouteView]:
         if isinstance(provider, _Explains):
             states = await provider.explain(plan.choice.model)
         else:
-            states = [_only(provider, plan)]
+            states = [await _only(provider, plan)]
     views: list[RouteView] = []
     for state in states:
         base_url = _address(settings, state.provider, None if views else plan.base_url)
@@ -118,14 +118,17 @@ async def _nobody(question: str) -> str | None:
     return None
 
 
-def _only(provider: BaseProvider, plan: Plan) -> RouteState:
+async def _only(provider: BaseProvider, plan: Plan) -> RouteState:
     from victor.providers.routes import RouteState
 
-    breaker = provider.breaker
-    wait_s = 0.0 if breaker is None else breaker.wait_s()
+    model = plan.choice.model or provider.default_model
+    wait_s, circuits = 0.0, provider._guard.circuits
+    if circuits is not None:
+        await circuits.look(model)
+        wait_s = circuits.wait_s(model)
     return RouteState(
         plan.choice.provider,
-        plan.choice.model or provider.default_model,
+        model,
         None,
         usable=wait_s == 0,
         reason="its circuit is open" if wait_s else None,

@@ -52,7 +52,9 @@ from victor.config.checks import (
     words,
 )
 from victor.config.fallbacks import Fallback, fallbacks
+from victor.config.mcp_servers import McpServer, mcp_servers
 from victor.config.model_capabilities import ModelData, ModelRow
+from victor.config.rule_texts import RuleTexts, rule_texts
 from victor.errors import ConfigError
 
 __all__ = [
@@ -130,6 +132,7 @@ class Settings:
     mode: Mode = "ask"
     max_turns: int = 50
     sandbox: SandboxMode = "auto"
+    permissions: RuleTexts = field(default_factory=RuleTexts)
     fallback: tuple[Fallback, ...] = ()
     """Who may answer where the chosen provider cannot, best first."""
     failover: Failover = "ask"
@@ -140,6 +143,8 @@ class Settings:
     providers: Mapping[str, ProviderSettings] = field(default_factory=lambda: MappingProxyType({}))
     models: Mapping[str, ModelData] = field(default_factory=lambda: MappingProxyType({}))
     """What the user knows about models, by patterns such as `"large*"`; it wins over victor's."""
+    mcp: Mapping[str, McpServer] = field(default_factory=lambda: MappingProxyType({}))
+    """Servers that lend the agent their tools, by name."""
     path: Path | None = None
     """The file these settings came from; None where there is none."""
 
@@ -360,12 +365,14 @@ _TOP: Mapping[str, Check] = MappingProxyType(
         "mode": one_of(*get_args(Mode)),
         "max_turns": integer(1),
         "sandbox": one_of(*get_args(SandboxMode)),
+        "permissions": rule_texts,
         "fallback": fallbacks,
         "failover": one_of(*get_args(Failover)),
         "quality_floor": integer(0),
         "key_command": by_provider(texts),
         "providers": by_provider(_provider),
         "models": by_pattern(_model),
+        "mcp": mcp_servers,
     }
 )
 

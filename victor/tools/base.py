@@ -9,15 +9,14 @@ import asyncio
 import inspect
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
-from typing import Any, ClassVar, Literal, TypeAlias, get_args, overload
+from typing import Any, Literal, TypeAlias, get_args, overload
 
 from victor.errors import ConfigError, VictorError
 from victor.schema import Described, describe
+from victor.tools.context import ToolContext, ToolError, ToolResult
 from victor.tools.threads import call_in_thread
-from victor.types import ToolDefinition
+from victor.types import Attachment, ToolDefinition
 
 __all__ = ["Effect", "Tool", "ToolContext", "ToolError", "ToolResult", "Toolset", "tool"]
 
@@ -26,31 +25,6 @@ Effect: TypeAlias = Literal["read", "edit", "execute", "other"]
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 """The names every vendor takes (https://platform.openai.com/docs/api-reference/chat/create)."""
-
-
-class ToolError(VictorError):
-    """Raise it in a tool to fail with a text that is written for the model."""
-
-
-@dataclass(frozen=True, slots=True)
-class ToolResult:
-    """What goes back to the model."""
-
-    content: str
-    is_error: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class ToolContext:
-    """Where a call happens. A parameter of this type is filled in and not shown to the model."""
-
-    workspace: Path
-    """The directory the agent works in; tools stay below it."""
-    call_id: str = ""
-    request: str = ""
-    """What the user asked for, as a hint for tools that rank what they find."""
-
-    __victor_injected__: ClassVar[bool] = True
 
 
 class Tool:
@@ -191,16 +165,41 @@ def _failure(name: str, error: BaseException) -> ToolResult:
 
 
 def _as_result(value: Any) -> ToolResult:
-    if isinstance(value, ToolResult):
-        return value
-    if isinstance(value, str):
-        return ToolResult(value)
-    if value is None:
-        return ToolResult("Done.")
+    match value:
+        case ToolResult():
+            return value
+        case str():
+            return ToolResult(value)
+        case None:
+            return ToolResult("Done.")
+        case VictorError():
+            return ToolResult(str(value), is_error=True)
+        case Attachment():
+            return _with_attachments([value])
+        case list() | tuple() if any(isinstance(item, Attachment) for item in value):
+            return _with_attachments(value)
+        case _:
+            return ToolResult(_json(value))
+
+
+def _with_attachments(values: Iterable[Any]) -> ToolResult:
+    """Put attachments beside the text of everything else."""
+    attachments: list[Attachment] = []
+    texts: list[str] = []
+    for value in values:
+        if isinstance(value, Attachment):
+            attachments.append(value)
+            texts.append(f"[attached: {value.name or value.media_type}]")
+        else:
+            texts.append(_as_result(value).content)
+    return ToolResult("\n".join(texts), attachments=tuple(attachments))
+
+
+def _json(value: Any) -> str:
     from pydantic_core import PydanticSerializationError, to_json
 
     try:
-        return ToolResult(to_json(value).decode())
+        return to_json(value).decode()
     except PydanticSerializationError as error:
         raise ToolError(
             f"The tool returned a value of type {type(value).__name__}: neither text nor JSON."

@@ -1,23 +1,32 @@
-"""The tools that list, read and write files of the workspace.
+"""The tools that list and write files of the workspace, and what reading them needs.
 
 Every path goes through `victor.tools.paths`. Knows nothing about permissions.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Annotated
 
-from pydantic import Field
-
+from victor.media import sniffed_type
 from victor.tools.base import ToolContext, ToolError, tool
 from victor.tools.paths import Entry, PathError, open_file, shown, walk
 from victor.tools.replace import replace_file
+from victor.tools.seen import SeenFiles
 from victor.tools.text import FULL, Limits, as_text, lines_of, within
 
-__all__ = ["list_files", "listing", "read", "reading", "text_files", "whole_file", "write"]
+__all__ = [
+    "glob_matcher",
+    "list_files",
+    "listing",
+    "numbered_lines",
+    "reading",
+    "text_files",
+    "whole_file",
+    "write",
+]
 
 _LARGEST_FILE = 32 * 1024 * 1024
 """Bytes; a larger file is not held in memory."""
@@ -27,33 +36,14 @@ _MOST_ENTRIES = 200_000
 
 
 @tool(effect="read", timeout_s=60)
-def list_files(context: ToolContext, path: str = ".", pattern: str | None = None) -> str:
+def list_files(context: ToolContext, path: str = ".") -> str:
     """List the files and directories of the workspace, or of a directory in it.
 
     Args:
         context: the workspace.
         path: The directory.
-        pattern: Only files whose name or path matches, such as *.py or src/**/*.ts.
     """
-    return listing(context.workspace, path, pattern=pattern)
-
-
-@tool(effect="read", timeout_s=60)
-def read(
-    context: ToolContext,
-    path: str,
-    offset: Annotated[int, Field(ge=1)] = 1,
-    limit: Annotated[int, Field(ge=1)] | None = None,
-) -> str:
-    """Read a text file. Each line is shown as its number, a tab and its text.
-
-    Args:
-        context: the workspace.
-        path: The file.
-        offset: The first line to read.
-        limit: How many lines to read.
-    """
-    return reading(context.workspace, path, offset=offset, limit=limit)
+    return listing(context.workspace, path)
 
 
 @tool(effect="edit", timeout_s=60)
@@ -65,7 +55,13 @@ def write(context: ToolContext, path: str, content: str) -> str:
         path: The file; missing directories are made.
         content: The whole new content.
     """
-    existed = replace_file(context.workspace, path, content.encode())
+    seen = context.memory.of(SeenFiles)
+    if seen.knows(context.workspace, path):
+        with contextlib.suppress(PathError):  # it is gone, or a link: replace_file judges that
+            seen.check(context.workspace, path, whole_file(context.workspace, path))
+    encoded = content.encode()
+    existed = replace_file(context.workspace, path, encoded)
+    seen.remember(context.workspace, path, encoded)
     count = len(lines_of(content))
     lines = "1 line" if count == 1 else f"{count:,} lines"
     return f"{'Overwrote' if existed else 'Created'} {shown(path)} ({lines})."
@@ -109,18 +105,34 @@ def _matching(entries: Iterator[Entry], pattern: str | None) -> Iterator[Entry]:
     if not pattern:
         yield from entries
         return
-    matches = _glob(pattern.removeprefix("./"))
+    matches = glob_matcher(pattern)
     for entry in entries:
-        name = entry.path if "/" in pattern else entry.path.rpartition("/")[2]
-        if entry.kind != "directory" and matches.fullmatch(name):
+        if entry.kind != "directory" and matches(entry.path):
             yield entry
 
 
+def glob_matcher(pattern: str) -> Callable[[str], bool]:
+    """Return the test for a path: a glob without `/` is one for file names anywhere."""
+    compiled = _glob(pattern.removeprefix("./"))
+
+    def matches(path: str) -> bool:
+        name = path if "/" in pattern else path.rpartition("/")[2]
+        return compiled.fullmatch(name) is not None
+
+    return matches
+
+
 def _glob(pattern: str) -> re.Pattern[str]:
-    """Translate a glob with `**`; Python before 3.13 has no function for it."""
+    """Translate a glob with `**` and `{a,b}`; Python before 3.13 has no function for it."""
     meanings = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    return re.compile("".join(meanings.get(part, re.escape(part)) for part in parts), re.DOTALL)
+    out: list[str] = []
+    for part in re.split(r"(\*\*/|\*\*|\*|\?|\{[^{}]*\})", pattern):
+        if part.startswith("{") and part.endswith("}"):
+            choices = (_glob(choice).pattern for choice in part[1:-1].split(","))
+            out.append(f"(?:{'|'.join(choices)})")
+        else:
+            out.append(meanings.get(part, re.escape(part)))
+    return re.compile("".join(out), re.DOTALL)
 
 
 def text_files(workspace: Path, *, at_most: int) -> list[str] | None:
@@ -165,9 +177,32 @@ def reading(
         ToolError: it is binary or too large, or has no line `offset`.
     """
     content = whole_file(workspace, path)
+    return numbered_lines(
+        content, path, offset=offset, limit=limit, limits=limits, numbered=numbered
+    )
+
+
+def numbered_lines(
+    content: bytes,
+    path: str,
+    *,
+    offset: int = 1,
+    limit: int | None = None,
+    limits: Limits = FULL,
+    numbered: bool = True,
+) -> str:
+    """Return lines of a file's content; `path` is how it is called in what is said about it.
+
+    Raises:
+        ToolError: it is binary, or has no line `offset`.
+    """
     decoded = as_text(content)
     if decoded is None:
-        raise ToolError(f"{shown(path)!r} is a binary file of {len(content):,} bytes")
+        kind = sniffed_type(content)
+        raise ToolError(
+            f"{shown(path)!r} is a binary file of {len(content):,} bytes"
+            + (f" ({kind})" if kind else "")
+        )
     text, remark = decoded
     lines = lines_of(text)
     if not lines:

@@ -14,13 +14,13 @@ from pathlib import Path
 
 from victor.tools.paths import PathError, relative, shown
 
-__all__ = ["replace_file"]
+__all__ = ["remove_file", "replace_file"]
 
 _PROTECTED = frozenset({".git", ".victor"})
 """Whoever writes there makes other programs, or victor itself, run his commands."""
 
 
-def replace_file(workspace: Path, path: str, content: bytes) -> bool:
+def replace_file(workspace: Path, path: str, content: bytes, *, mode: int | None = None) -> bool:
     """Write a file by way of a temporary one beside it, so that readers see the old or the new.
 
     Missing directories are made. Permission bits and, where allowed, the owner are kept.
@@ -29,6 +29,7 @@ def replace_file(workspace: Path, path: str, content: bytes) -> bool:
         workspace: the directory that must not be left.
         path: relative to the workspace, or absolute and inside it.
         content: the whole new content.
+        mode: the permission bits of a file that is new; None leaves them to the system.
 
     Returns:
         Whether the file existed before.
@@ -37,6 +38,44 @@ def replace_file(workspace: Path, path: str, content: bytes) -> bool:
         PathError: the path is outside, protected, a link, not a regular file or read-only.
         OSError: the file system refused, for example because it is full.
     """
+    parents, last, name = _parts(workspace, path)
+    directory = _open_directory(workspace, parents, name, make=True)
+    try:
+        before = _checked(directory, last, name)
+        _write_beside(directory, last, content, before, mode)
+    finally:
+        os.close(directory)
+    return before is not None
+
+
+def remove_file(workspace: Path, path: str) -> int:
+    """Remove a regular file.
+
+    Args:
+        workspace: the directory that must not be left.
+        path: relative to the workspace, or absolute and inside it.
+
+    Returns:
+        The permission bits it had.
+
+    Raises:
+        PathError: as in `replace_file`, or there is no such file.
+        OSError: the file system refused.
+    """
+    parents, last, name = _parts(workspace, path)
+    directory = _open_directory(workspace, parents, name, make=False)
+    try:
+        before = _checked(directory, last, name)
+        if before is None:
+            raise PathError(f"there is no {name} in the workspace")
+        os.unlink(last, dir_fd=directory)
+    finally:
+        os.close(directory)
+    return stat.S_IMODE(before.st_mode) & 0o777
+
+
+def _parts(workspace: Path, path: str) -> tuple[list[str], str, str]:
+    """Return the directories of a path that may be changed, its last part, and how to call it."""
     normal = relative(workspace, path)
     name = repr(shown(path))
     *parents, last = normal.split("/")
@@ -46,24 +85,21 @@ def replace_file(workspace: Path, path: str, content: bytes) -> bool:
             raise PathError(f"{name} is protected: {part} may not be changed by tools")
     if last == ".":
         raise PathError(f"{name} is a directory")
-    directory = _open_directory(workspace, parents, name)
-    try:
-        before = _checked(directory, last, name)
-        _write_beside(directory, last, content, before)
-    finally:
-        os.close(directory)
-    return before is not None
+    return parents, last, name
 
 
-def _open_directory(workspace: Path, parents: list[str], name: str) -> int:
+def _open_directory(workspace: Path, parents: list[str], name: str, *, make: bool) -> int:
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
     directory = os.open(workspace, flags)
     for part in parents:
         try:
-            with contextlib.suppress(FileExistsError):
-                os.mkdir(part, dir_fd=directory)
+            if make:
+                with contextlib.suppress(FileExistsError):
+                    os.mkdir(part, dir_fd=directory)
             below = os.open(part, flags | os.O_NOFOLLOW, dir_fd=directory)
         except OSError as error:
+            if error.errno == errno.ENOENT and not make:
+                raise PathError(f"there is no {name} in the workspace") from None
             if error.errno not in {errno.ENOTDIR, errno.ELOOP}:
                 raise
             raise PathError(
@@ -89,7 +125,9 @@ def _checked(directory: int, last: str, name: str) -> os.stat_result | None:
     return before
 
 
-def _write_beside(directory: int, last: str, content: bytes, before: os.stat_result | None) -> None:
+def _write_beside(
+    directory: int, last: str, content: bytes, before: os.stat_result | None, mode: int | None
+) -> None:
     # An unguessable name that must be new: nobody can have put a link there.
     temporary = f".victor-{secrets.token_hex(8)}.tmp"
     descriptor = os.open(
@@ -104,6 +142,8 @@ def _write_beside(directory: int, last: str, content: bytes, before: os.stat_res
                 with contextlib.suppress(PermissionError):
                     os.fchown(descriptor, before.st_uid, before.st_gid)
                 os.fchmod(descriptor, stat.S_IMODE(before.st_mode) & 0o777)
+            elif mode is not None:
+                os.fchmod(descriptor, mode & 0o777)
             file.write(content)
             file.flush()
             os.fsync(descriptor)

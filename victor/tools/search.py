@@ -1,4 +1,4 @@
-"""The tool that finds lines in the files of the workspace.
+"""Finds lines in the files of the workspace, where there is no ripgrep.
 
 Patterns run in a linear-time engine, so no pattern can hang the process. Knows nothing about
 permissions.
@@ -14,29 +14,17 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 
-from victor.tools.base import ToolContext, ToolError, tool
+from victor.tools.context import ToolError
+from victor.tools.files import glob_matcher
 from victor.tools.paths import PathError, open_beneath, open_file, relative, shown, walk
 from victor.tools.text import FULL, Limits, as_text, lines_of, within
 
-__all__ = ["file_text", "files_below", "search", "searching"]
+__all__ = ["file_text", "files_below", "searching"]
 
 _LARGEST_FILE = 4 * 1024 * 1024
 """Bytes; larger files are seldom source, and are passed over with a remark."""
 
 _MOST_MATCHES = 200
-
-
-@tool(effect="read", timeout_s=60)
-def search(context: ToolContext, query: str, path: str = ".", regex: bool = False) -> str:  # noqa: FBT001, FBT002 - a model passes names
-    """Find a text in the files of the workspace. Upper and lower case are the same.
-
-    Args:
-        context: the workspace.
-        query: The text to find.
-        path: The directory or file to look in.
-        regex: The query is a regular expression.
-    """
-    return searching(context.workspace, query, path, regex=regex)
 
 
 def searching(
@@ -45,6 +33,7 @@ def searching(
     path: str = ".",
     *,
     regex: bool = False,
+    files: str | None = None,
     limits: Limits = FULL,
     deadline_s: float = 20.0,
 ) -> str:
@@ -58,7 +47,8 @@ def searching(
     """
     if not query.strip() or "\n" in query:
         raise ToolError("the query must be one line of text")
-    found = _Search(workspace, path, limits, end=time.monotonic() + deadline_s)
+    wanted = glob_matcher(files) if files else None
+    found = _Search(workspace, path, limits, wanted, end=time.monotonic() + deadline_s)
     lines = found.lines(_pattern(query) if regex else _all_of([query]), by_line=regex)
     words = query.split()
     if not lines and not regex and not found.ended and len(words) > 1:
@@ -107,6 +97,8 @@ class _Search:
     workspace: Path
     path: str
     limits: Limits
+    wanted: Callable[[str], bool] | None
+    """Which files are searched; None: all."""
     end: float
     """When to stop, on the monotonic clock."""
     large: int = 0
@@ -133,6 +125,8 @@ class _Search:
             if time.monotonic() >= self.end:
                 self.ended = "stopped for lack of time"
                 return
+            if self.wanted is not None and not self.wanted(name):
+                continue
             text = self._text(name)
             if not by_line and not matches(text):
                 continue

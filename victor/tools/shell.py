@@ -1,8 +1,8 @@
-"""The tool that runs a shell command in the workspace.
+"""The tool that runs a shell command in the workspace, confined where that is possible.
 
 The command gets no terminal, no input, no file of ours and few of our variables; its output is
-bounded in memory; it and what it started are gone when the call ends. A process that makes a
-session of its own escapes that. Knows nothing about permissions or the sandbox.
+bounded in memory; it and all it started are gone when the call ends. Knows nothing about permission
+rules; a command that nothing can confine has to be agreed to, whatever they say.
 """
 
 from __future__ import annotations
@@ -12,23 +12,28 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
 from pydantic import Field
 
-from victor.tools.base import ToolContext, ToolResult, tool
+from victor.config.settings import SandboxMode
+from victor.errors import ConfigError
+from victor.sandbox.policy import Command, Policy, Sandbox, child_environment, policy_for
+from victor.sandbox.run import best_sandbox, end_command, prepared
+from victor.tools.base import Tool, ToolContext, ToolError, ToolResult
+from victor.tools.threads import call_in_thread
 
-__all__ = ["child_environment", "running", "shell"]
+__all__ = ["Consent", "child_environment", "running", "shell", "shell_tool"]
 
 _HEAD = 10_000
 _TAIL = 20_000
 """Bytes of output that are kept from its start and its end."""
 
-_LINGER_S = 1.0
-"""How long what was left in the background may still write when the command has ended."""
+_DRAIN_S = 1.0
+"""How long output may still come when everything has ended."""
 
 _GRACE_S = 2.0
 """Between asking processes to end and killing them."""
@@ -36,166 +41,143 @@ _GRACE_S = 2.0
 _GRACE_CANCELLED_S = 0.1
 """The same where a person waits for the interruption."""
 
-_ALLOWED = frozenset({"HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"})
-_PROC = Path("/proc")
-
-_SECRET = ("KEY", "TOKEN", "SECRET", "PASS")
+Consent: TypeAlias = Callable[[str, ToolContext], Awaitable[bool]]
+"""Asked before a command runs that nothing confines."""
 
 
-@tool(effect="execute")
-async def shell(
-    context: ToolContext,
-    command: str,
-    timeout_s: Annotated[float, Field(ge=1, le=3600)] = 120,
-) -> ToolResult:
-    """Run a bash command in the workspace and return what it prints.
+def shell_tool(sandbox: SandboxMode = "auto", *, consent: Consent | None = None) -> Tool:
+    """Make the tool that runs commands.
 
     Args:
-        context: the workspace.
-        command: The command.
-        timeout_s: Seconds until it is stopped.
+        sandbox: `"auto"` confines commands where that is possible; elsewhere each needs consent.
+            `"required"` refuses there. `"off"` runs commands with all the user's rights.
+        consent: asked for it; None refuses.
     """
-    return await running(command, context.workspace, timeout_s=timeout_s)
+
+    async def shell(
+        context: ToolContext,
+        command: str,
+        timeout_s: Annotated[float, Field(ge=1, le=3600)] = 120,
+    ) -> ToolResult:
+        """Run a bash command in the workspace and return what it prints.
+
+        Args:
+            context: the workspace.
+            command: The command.
+            timeout_s: Seconds until it is stopped.
+        """
+        # The first look for a sandbox tries what there is: not on the event loop.
+        chosen, policy = await call_in_thread(lambda: _rules(sandbox, context.workspace))
+        if chosen is None and sandbox != "off":
+            await _agreed(consent, command, context)
+        return await running(command, policy, sandbox=chosen, timeout_s=timeout_s)
+
+    return Tool(shell, effect="execute")
 
 
-def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables a command may see: a short list, so that no key is among them."""
-    return {
-        name: value
-        for name, value in environ.items()
-        if (name in _ALLOWED or name.startswith("LC_"))
-        and not any(word in name.upper() for word in _SECRET)
-    }
+shell = shell_tool()
 
 
-async def running(command: str, workspace: Path, *, timeout_s: float) -> ToolResult:
-    """Run a command to its end, or stop it and everything in its process group.
+def _rules(mode: SandboxMode, workspace: Path) -> tuple[Sandbox | None, Policy]:
+    sandbox = best_sandbox(mode)
+    try:
+        if sandbox is not None:
+            return sandbox, policy_for(workspace)
+    except ConfigError:
+        if mode == "required":
+            raise
+    return None, Policy(workspace=workspace, environment=child_environment(os.environ))
+
+
+async def _agreed(consent: Consent | None, command: str, context: ToolContext) -> None:
+    if consent is None:
+        raise ToolError(
+            "The command was not run: nothing on this machine can confine it, and nobody can be "
+            "asked. `victor doctor` says what is missing."
+        )
+    if not await consent(command, context):
+        raise ToolError("The user refused to run this command without a sandbox.")
+
+
+async def running(
+    command: str, policy: Policy, *, sandbox: Sandbox | None, timeout_s: float
+) -> ToolResult:
+    """Run a command to its end, or stop it and everything it started.
 
     Args:
         command: for `bash -c`, or `sh -c` where there is no bash.
-        workspace: the directory it starts in.
+        policy: its rules; it starts in the workspace.
+        sandbox: what holds it to them; None for nothing but the environment.
         timeout_s: seconds until it is stopped.
 
     Raises:
         OSError: it could not be started.
         ValueError: the command contains a NUL byte.
     """
+    if "\0" in command:
+        raise ValueError("a command cannot contain a NUL byte")
     output = _Output()
-    # A pipe of our own: asyncio's wait() would also wait for whoever else holds the pipe open.
-    reader, writer = os.pipe()
     loop = asyncio.get_running_loop()
-    try:
+    bash = shutil.which("bash") or "/bin/sh"
+    with prepared(sandbox, [bash, "-c", command], policy) as ready:
+        # A pipe of our own: asyncio's wait() would also wait for whoever else holds it open.
+        reader, writer = os.pipe()
         try:
-            process = await asyncio.create_subprocess_exec(
-                shutil.which("bash") or "/bin/sh",
-                "-c",
-                command,
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=writer,
-                stderr=asyncio.subprocess.STDOUT,
-                cwd=workspace,
-                env=child_environment(os.environ),
-                start_new_session=True,
-            )
+            try:
+                process = await _started(ready, writer)
+            finally:
+                os.close(writer)
+            os.set_blocking(reader, False)
+            loop.add_reader(reader, output.read, reader)
+            return await _finish(process, output, timeout_s)
         finally:
-            os.close(writer)
-        os.set_blocking(reader, False)
-        loop.add_reader(reader, output.read, reader)
-        return await _finish(process, output, timeout_s)
-    finally:
-        loop.remove_reader(reader)
-        os.close(reader)
+            loop.remove_reader(reader)
+            os.close(reader)
+
+
+async def _started(ready: Command, output: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *ready.argv,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=output,
+        stderr=asyncio.subprocess.STDOUT,
+        cwd=ready.directory,
+        env=dict(ready.environment),
+        pass_fds=ready.descriptors,
+        start_new_session=True,
+    )
 
 
 async def _finish(
     process: asyncio.subprocess.Process, output: _Output, timeout_s: float
 ) -> ToolResult:
-    notes: list[str] = []
+    note = ""
     grace_s = _GRACE_CANCELLED_S
     try:
         async with asyncio.timeout(timeout_s):
             code = await process.wait()
-        await _at_most(output.ended.wait(), _LINGER_S)
-        await _gone(process.pid, 0.05)
-        grace_s = _GRACE_S
     except TimeoutError:
         code = -1
         grace_s = _GRACE_S
-        notes.append(f"stopped: it took longer than {timeout_s:g} s")
+        note = f"stopped: it took longer than {timeout_s:g} s"
     finally:
-        stopped = await _stop_group(process.pid, grace_s)
-        await _at_most(process.wait(), _GRACE_S)
-    if stopped:
-        await _at_most(output.ended.wait(), _LINGER_S)
-    if not notes:
-        notes += [_meaning(code)] if code or not output.total else []
-        notes += ["what it left in the background was stopped"] if stopped else []
-    text = output.text()
-    text += "\n" if text and notes and not text.endswith("\n") else ""
-    return ToolResult(text + (f"[{'; '.join(notes)}]" if notes else ""), is_error=code != 0)
-
-
-async def _at_most(event: Awaitable[object], seconds: float) -> None:
+        await end_command(process, grace_s)
     with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await event
-
-
-async def _stop_group(group: int, grace_s: float) -> bool:
-    """End all processes of a group and tell whether there were any."""
-    if not _is_alive(group):
-        return False
-    _signalled(group, signal.SIGTERM)
-    try:
-        await _gone(group, grace_s)
-    finally:
-        _signalled(group, signal.SIGKILL)
-    return True
-
-
-async def _gone(group: int, seconds: float) -> None:
-    """Wait until a group has ended, but not longer than that. No event tells."""
-    end = asyncio.get_running_loop().time() + seconds
-    while _is_alive(group) and asyncio.get_running_loop().time() < end:  # noqa: ASYNC110 - as said
-        await asyncio.sleep(0.02)
-
-
-def _is_alive(group: int) -> bool:
-    if not _signalled(group, 0):
-        return False
-    # A dead process still answers until somebody collects it, which in a container may be nobody.
-    try:
-        processes = [item for item in _PROC.iterdir() if item.name.isdigit()]
-    except FileNotFoundError:  # not Linux
-        return True
-    for process in processes:
-        with contextlib.suppress(OSError):
-            # "pid (name) state parent group ...": https://man7.org/linux/man-pages/man5/proc.5.html
-            state, _, its_group = _stat(process)[:3]
-            if int(its_group) == group and state not in "ZX":
-                return True
-    return False
-
-
-def _stat(process: Path) -> list[str]:
-    return (process / "stat").read_text(errors="replace").rpartition(")")[2].split()
-
-
-def _signalled(group: int, number: int) -> bool:
-    try:
-        os.killpg(group, number)
-    except (ProcessLookupError, PermissionError):
-        return False
-    return True
+        async with asyncio.timeout(_DRAIN_S):
+            await output.ended.wait()
+    note = note or (_meaning(code) if code or not output.total else "")
+    text = output.text()
+    text += "\n" if text and note and not text.endswith("\n") else ""
+    return ToolResult(text + (f"[{note}]" if note else ""), is_error=code != 0)
 
 
 def _meaning(code: int) -> str:
-    if code >= 0:
-        return f"exit code {code}"
+    # Shells and sandboxes pass a signal on as 128 and its number.
+    number = -code if code < 0 else code - 128
     try:
-        return f"killed by {signal.Signals(-code).name}"
+        return f"killed by {signal.Signals(number).name}"
     except ValueError:
-        return f"killed by signal {-code}"
+        return f"exit code {code}"
 
 
 @dataclass(slots=True)

@@ -1,0 +1,98 @@
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+import pytest
+
+from victor.sandbox.masks import guarded_names
+from victor.sandbox.policy import PROTECTED
+
+
+def test_missing_names_are_taken_and_given_back(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / "AGENTS.md").write_text("mine")
+    with guarded_names(tmp_path) as found:
+        assert list(found) == [tmp_path / name for name in PROTECTED]
+        assert all(path.exists() for path in found)
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".git", "AGENTS.md"]
+
+
+def test_nothing_is_created_where_it_is_not_needed(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    with guarded_names(tmp_path, create=False) as found:
+        assert list(found) == [tmp_path / ".git"]
+        assert [path.name for path in tmp_path.iterdir()] == [".git"]
+
+
+def test_placeholders_stay_while_another_command_needs_them(tmp_path: Path) -> None:
+    with guarded_names(tmp_path):
+        with guarded_names(tmp_path) as found:
+            assert len(found) == len(PROTECTED)
+        assert len(list(tmp_path.iterdir())) == len(PROTECTED)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_forgotten_placeholders_are_removed_by_the_next(tmp_path: Path) -> None:
+    for name in PROTECTED:
+        (tmp_path / name).mkdir(0o1555)
+    (tmp_path / ".idea").chmod(0o755)  # somebody's own by now
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    with guarded_names(tmp_path):
+        pass
+    assert len(list(tmp_path.iterdir())) == len(PROTECTED)  # another command runs here
+    os.close(descriptor)
+    with guarded_names(tmp_path):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == [".idea"]
+
+
+def test_placeholder_that_somebody_filled_is_kept(tmp_path: Path) -> None:
+    with guarded_names(tmp_path):
+        (tmp_path / ".victor").chmod(0o755)
+        (tmp_path / ".victor" / "settings").touch()
+    assert [path.name for path in tmp_path.iterdir()] == [".victor"]
+
+
+def test_error_in_the_command_removes_them_too(tmp_path: Path) -> None:
+    with pytest.raises(RuntimeError), guarded_names(tmp_path):
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_target_of_a_link_is_guarded_inside(tmp_path: Path) -> None:
+    (tmp_path / "notes.md").touch()
+    for name, target in [("CLAUDE.md", "notes.md"), (".git", "/usr"), (".idea", ".")]:
+        (tmp_path / name).symlink_to(target)
+    with guarded_names(tmp_path, create=False) as found:
+        assert list(found) == [tmp_path / "notes.md"]
+
+
+@pytest.mark.parametrize("instead", ["file", "link", "directory", "nothing", "same"])
+def test_link_is_put_back_and_what_replaced_it_is_kept_aside(tmp_path: Path, instead: str) -> None:
+    link = tmp_path / "CLAUDE.md"
+    link.symlink_to("notes.md")
+    (tmp_path / "CLAUDE.md.replaced-1").touch()
+    with guarded_names(tmp_path, create=False):
+        if instead != "same":
+            link.unlink()
+        match instead:
+            case "file":
+                link.touch()
+            case "link":
+                link.symlink_to("other")
+            case "directory":
+                link.mkdir()
+            case _:
+                pass
+    assert str(link.readlink()) == "notes.md"
+    names = sorted(path.name for path in tmp_path.iterdir())
+    aside = ["CLAUDE.md.replaced-2"] if instead in {"file", "link", "directory"} else []
+    assert names == ["CLAUDE.md", "CLAUDE.md.replaced-1", *aside]
+
+
+def test_missing_workspace_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), guarded_names(tmp_path / "none"):
+        pass

@@ -1,0 +1,120 @@
+"""Keeps the protected names of a workspace as they are while a command runs.
+
+A name that does not exist could be created by the command, and obeyed later by a program outside
+(CVE-2026-25725). So an empty directory takes its place meanwhile; a sandbox makes it read-only. A
+symbolic link cannot be covered by a mount: it is put back afterwards. Knows nothing about mounts.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from victor.sandbox.policy import PROTECTED
+
+__all__ = ["guarded_names"]
+
+_MARK = 0o1000
+"""A directory that is sticky and that nobody may write to is one of ours; nobody makes such."""
+
+_MODE = _MARK | 0o555
+
+
+@contextmanager
+def guarded_names(workspace: Path, *, create: bool = True) -> Iterator[tuple[Path, ...]]:
+    """Guard `PROTECTED` while the block runs.
+
+    Args:
+        workspace: where they are.
+        create: whether placeholders are needed for missing ones.
+
+    Yields:
+        What has to be made read-only: the names that are there now, and where links among them
+        lead to inside the workspace.
+    """
+    lock = _lock(workspace)
+    try:
+        links = _links(workspace)
+        found = list(_placed(workspace, create=create))
+        yield tuple(found)
+        for name, target in links.items():
+            _put_back(workspace / name, target)
+    finally:
+        _clear(workspace, lock)
+        if lock is not None:
+            os.close(lock)
+
+
+def _links(workspace: Path) -> dict[str, str]:
+    links: dict[str, str] = {}
+    for name in PROTECTED:
+        with contextlib.suppress(OSError):  # missing, or not a link
+            links[name] = str((workspace / name).readlink())
+    return links
+
+
+def _placed(workspace: Path, *, create: bool) -> Iterator[Path]:
+    for name in PROTECTED:
+        path = workspace / name
+        if create:
+            # Where we may not create it (a read-only disk), the command may not either.
+            with contextlib.suppress(OSError):
+                path.mkdir(_MODE)
+        try:
+            mode = path.lstat().st_mode
+        except OSError:
+            continue
+        if not stat.S_ISLNK(mode):
+            yield path
+            continue
+        target = Path(os.path.realpath(path))
+        if target.exists() and target != workspace and target.is_relative_to(workspace):
+            yield target
+
+
+def _put_back(path: Path, target: str) -> None:
+    try:
+        if str(path.readlink()) == target:
+            return
+    except OSError:
+        pass
+    with contextlib.suppress(FileNotFoundError):
+        number = 1
+        while (aside := path.with_name(f"{path.name}.replaced-{number}")).exists():
+            number += 1
+        path.rename(aside)
+    path.symlink_to(target)
+
+
+def _lock(workspace: Path) -> int | None:
+    """Say that placeholders are in use here, to this and to other processes."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return None
+    descriptor = os.open(workspace, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    with contextlib.suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    return descriptor
+
+
+def _clear(workspace: Path, lock: int | None) -> None:
+    """Remove the placeholders, also forgotten ones, unless another command still needs them."""
+    if lock is None:
+        return
+    import fcntl
+
+    # Removing a directory would also lift what another sandbox has mounted on it.
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return
+    for name in PROTECTED:
+        with contextlib.suppress(OSError):
+            mode = (workspace / name).lstat().st_mode
+            if stat.S_ISDIR(mode) and mode & _MARK and not mode & 0o222:
+                (workspace / name).rmdir()  # only ever an empty one

@@ -1,0 +1,224 @@
+"""Commands that go on in the background, each on a pseudo-terminal of its own.
+
+A session is confined like a command of `victor.tools.shell`, lives as long as the event loop it was
+started in, and is ended with everything it started. Its terminal is private to it, so that nothing
+can be typed into the one victor runs on. Knows nothing about permission rules.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import shutil
+import termios
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from types import MappingProxyType
+
+from victor.sandbox.policy import Command, Policy, Sandbox
+from victor.sandbox.run import end_command, prepared
+from victor.tools.context import ToolError
+
+__all__ = ["Session", "Sessions"]
+
+_MOST_SESSIONS = 8
+_MOST_UNREAD = 2**20
+"""Bytes of output that wait to be read; older ones are dropped, and counted."""
+
+_QUIET_S = 0.2
+"""After so long without output, what there is goes back to the model."""
+
+_WRITE_S = 5.0
+_GRACE_S = 1.0
+_SIZE = (50, 160)
+
+_PLAIN: Mapping[str, str] = MappingProxyType({"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat"})
+_SETSID = ("/usr/bin/setsid", "/bin/setsid")
+
+
+@dataclass(slots=True, eq=False)
+class Session:
+    """One command in the background."""
+
+    name: str
+    command: str
+    code: int | None = None
+    """Its exit code; None while it runs, or where it was stopped."""
+    ended: bool = False
+    _terminal: int = -1
+    _unread: bytearray = field(default_factory=bytearray)
+    _dropped: int = 0
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when there is output, or the end."""
+    _life: asyncio.Task[None] | None = None
+
+    async def start(self, policy: Policy, sandbox: Sandbox | None) -> None:
+        """Start the command; it goes on after this returns.
+
+        Raises:
+            OSError: it could not be started.
+        """
+        started = asyncio.get_running_loop().create_future()
+        self._life = asyncio.create_task(self._live(policy, sandbox, started))
+        await started
+
+    async def output(self, wait_s: float) -> str:
+        """Return what it has printed since the last time, as soon as it falls silent.
+
+        Args:
+            wait_s: seconds to wait at most.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(wait_s):
+                await self._news.wait()
+                while not self.ended:
+                    self._news.clear()
+                    async with asyncio.timeout(_QUIET_S):
+                        await self._news.wait()
+        text = self._unread.decode("utf-8", "replace").replace("\r\n", "\n")
+        dropped, self._dropped = self._dropped, 0
+        self._unread.clear()
+        if not self.ended:
+            self._news.clear()
+        return f"[{dropped:,} bytes of earlier output were dropped]\n{text}" if dropped else text
+
+    async def write(self, text: str) -> None:
+        """Type a text into its terminal.
+
+        Raises:
+            ToolError: it has ended, or does not read.
+        """
+        rest = text.encode("utf-8", "replace")
+        try:
+            async with asyncio.timeout(_WRITE_S):
+                while rest:
+                    if self.ended:
+                        raise ToolError(f"session {self.name} has ended; nothing can be typed")
+                    try:
+                        rest = rest[os.write(self._terminal, rest[:1024]) :]
+                    except BlockingIOError:
+                        await asyncio.sleep(0.02)  # its terminal is full until it reads
+        except TimeoutError:
+            raise ToolError(f"session {self.name} does not read what is typed") from None
+
+    async def stop(self) -> None:
+        """End the command and all that it started."""
+        if self._life is not None and not self._life.done():
+            self._life.cancel()
+            await asyncio.wait([self._life])
+
+    async def _live(
+        self, policy: Policy, sandbox: Sandbox | None, started: asyncio.Future[None]
+    ) -> None:
+        loop = asyncio.get_running_loop()
+        self._terminal, theirs = os.openpty()
+        try:
+            os.set_blocking(self._terminal, False)
+            termios.tcsetwinsize(theirs, _SIZE)
+            rules = replace(policy, terminal=True, environment={**policy.environment, **_PLAIN})
+            with prepared(sandbox, _argv(self.command), rules) as ready:
+                process = await _started(ready, theirs)
+                os.close(theirs)
+                theirs = -1
+                loop.add_reader(self._terminal, self._take)
+                started.set_result(None)
+                try:
+                    self.code = await process.wait()
+                finally:
+                    await end_command(process, _GRACE_S)
+        except BaseException as error:
+            if started.done():
+                raise
+            started.set_exception(error)
+        finally:
+            self._finish(theirs)
+
+    def _finish(self, theirs: int) -> None:
+        asyncio.get_running_loop().remove_reader(self._terminal)
+        while self._take():
+            pass
+        for descriptor in (self._terminal, theirs):
+            if descriptor >= 0:
+                os.close(descriptor)
+        self.ended = True
+        self._news.set()
+
+    def _take(self) -> bool:
+        """Take what the terminal holds; tell whether there was something."""
+        try:
+            piece = os.read(self._terminal, 65_536)
+        except BlockingIOError:
+            return False
+        except OSError:  # how Linux says that nobody has the other side open
+            asyncio.get_running_loop().remove_reader(self._terminal)
+            return False
+        self._unread += piece
+        over = max(0, len(self._unread) - _MOST_UNREAD)
+        self._dropped += over
+        del self._unread[:over]
+        self._news.set()
+        return bool(piece)
+
+
+def _argv(command: str) -> list[str]:
+    argv = [shutil.which("bash") or "/bin/sh", "-c", command]
+    # Without a controlling terminal no Ctrl-C arrives; with one that the sandbox's own processes
+    # share, it ends those too.
+    setsid = next((name for name in _SETSID if os.access(name, os.X_OK)), None)
+    return [setsid, "--ctty", "--wait", *argv] if setsid else argv
+
+
+async def _started(ready: Command, terminal: int) -> asyncio.subprocess.Process:
+    return await asyncio.create_subprocess_exec(
+        *ready.argv,
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        cwd=ready.directory,
+        env=dict(ready.environment),
+        pass_fds=ready.descriptors,
+        start_new_session=True,
+    )
+
+
+class Sessions:
+    """The background commands of one conversation."""
+
+    def __init__(self) -> None:
+        self._all: dict[str, Session] = {}
+        self._count = 0
+
+    def new(self, command: str) -> Session:
+        """Make a session, not started yet.
+
+        Raises:
+            ToolError: too many are running.
+        """
+        running = [name for name, one in self._all.items() if not one.ended]
+        if len(running) >= _MOST_SESSIONS:
+            raise ToolError(f"{len(running)} sessions are running; stop one: {', '.join(running)}")
+        self._count += 1
+        session = Session(str(self._count), command)
+        self._all[session.name] = session
+        return session
+
+    def get(self, name: str) -> Session:
+        """Return a session.
+
+        Raises:
+            ToolError: there is none of that name.
+        """
+        if name not in self._all:
+            there = ", ".join(self._all) or "none"
+            raise ToolError(f"there is no session {name!r}; there are: {there}")
+        return self._all[name]
+
+    def forget(self, session: Session) -> None:
+        """Drop a session that has ended."""
+        self._all.pop(session.name, None)
+
+    async def aclose(self) -> None:
+        """Stop all sessions."""
+        everything, self._all = list(self._all.values()), {}
+        await asyncio.gather(*(one.stop() for one in everything))
