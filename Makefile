@@ -7,10 +7,10 @@ QUESTION ?= Which version of Python does this project need?
 DEBIAN := bubblewrap dbus gnome-keyring libgomp1 libsecret-tools ripgrep
 
 .DEFAULT_GOAL := help
-.PHONY: help run test check format model system bench clean
+.PHONY: help run test test-sdk check format model system bench clean
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: $(VENV)/ready model ## Set up, then ask the embedded model about this repository: QUESTION="…"
 	$(BIN)/victor run --provider local "$(QUESTION)"
@@ -20,6 +20,9 @@ test: $(VENV)/ready-dev model ## Set up, then run all tests with coverage
 	$(BIN)/coverage run -m pytest -n auto --dist loadfile $(ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
+
+test-sdk: $(VENV)/ready-sdk ## Compare the wires with the vendors' own SDKs (needs ../shared)
+	$(BIN)/python -m pytest tests/sdk $(ARGS)
 
 check: $(VENV)/ready-dev ## Lint, check types and import contracts
 	$(BIN)/ruff check .
@@ -54,3 +57,7 @@ $(VENV)/ready: pyproject.toml | $(VENV)/bin/python
 $(VENV)/ready-dev: pyproject.toml | $(VENV)/bin/python
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@ $(VENV)/ready
+
+$(VENV)/ready-sdk: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[sdk]'
+	@touch $@ $(VENV)/ready $(VENV)/ready-dev

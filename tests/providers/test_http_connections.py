@@ -5,7 +5,7 @@ import gc
 import sys
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -22,6 +22,8 @@ from tests.providers.loopback import (
     either,
     failures,
     good,
+    kept_open,
+    sse_body,
     text_events,
 )
 from victor.blocking import run_blocking
@@ -55,6 +57,28 @@ async def test_one_connection_serves_call_after_call(how: str, vendor: Vendor) -
         for _ in range(10):
             assert await ask(provider, how) == "Hello"
         assert server.connections == 1
+
+
+@either
+@pytest.mark.parametrize("end", ["close", "reset"])
+async def test_a_kept_connection_that_had_ended_costs_no_attempt(
+    how: str, end: Literal["close", "reset"]
+) -> None:
+    fine = CHAT if how == "chat" else kept_open(sse_body(all_events("Hel", "lo")))
+    async with FaultServer([fine, Answer(b"", end), fine]) as server, connect(server) as provider:
+        assert await ask(provider, how) == "Hello"
+        assert await ask(provider, how) == "Hello"
+        assert len(server.requests) == 3
+        assert failures(provider) == 0
+
+
+@either
+async def test_a_new_connection_that_ends_at_once_is_a_failure(how: str) -> None:
+    async with FaultServer([Answer(b"", "close")]) as server, connect(server) as provider:
+        with pytest.raises(ProviderConnectionError):
+            await ask(provider, how)
+        assert len(server.requests) == 1
+        assert failures(provider) == 1
 
 
 async def test_errors_leave_the_connection_usable() -> None:

@@ -23,6 +23,9 @@ _MOST_UNREAD = 256 * 1024
 """Bytes kept for a reader that is slower than the network; then the peer has to wait."""
 
 _HAPPY_EYEBALLS_S = 0.25
+_STALE_S = 0.5
+"""An end that comes later than this after a request is one of the request, not of the idle time."""
+_STALE_TRIES = 2
 """Head start of one address of a host over the next (https://www.rfc-editor.org/rfc/rfc8305)."""
 
 _SocketOptions = Iterable[tuple[int, int, int | bytes] | tuple[int, int, None, int]]
@@ -48,6 +51,16 @@ class AsyncioPool(httpx.AsyncBaseTransport):
         )
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        for _ in range(_STALE_TRIES):
+            try:
+                return await self._handle(request)
+            except _StaleError:
+                # Nothing of it was answered: the server had closed before it came
+                # (https://www.rfc-editor.org/rfc/rfc9112#section-9.6).
+                continue
+        return await self._handle(request)
+
+    async def _handle(self, request: httpx.Request) -> httpx.Response:
         url = request.url
         response = await self._pool.handle_async_request(
             httpcore.Request(
@@ -82,6 +95,10 @@ class _Body(httpx.AsyncByteStream):
 
     async def aclose(self) -> None:
         await self._stream.aclose()
+
+
+class _StaleError(httpcore.ReadError):
+    """A connection that was kept for later requests had ended by then."""
 
 
 class AsyncioBackend(httpcore.AsyncNetworkBackend):
@@ -184,6 +201,8 @@ class _Stream(httpcore.AsyncNetworkStream):
     def __init__(self, transport: asyncio.Transport, protocol: _Protocol) -> None:
         self._transport = transport
         self._protocol = protocol
+        self._has_answered = False
+        self._asked_at: float | None = None  # of a request of which no answer has come
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002 - what has come is taken whole; it is bounded
         protocol = self._protocol
@@ -191,14 +210,26 @@ class _Stream(httpcore.AsyncNetworkStream):
             with _named(httpcore.ReadError, httpcore.ReadTimeout):
                 await protocol.readable(timeout)
         if protocol.unread:
+            self._has_answered = True
+            self._asked_at = None
             return protocol.take()
+        if self._was_left_idle():
+            raise _StaleError("the server closed an idle connection") from protocol.error
         if protocol.error is not None:
             raise httpcore.ReadError(str(protocol.error)) from protocol.error
         return b""
 
+    def _was_left_idle(self) -> bool:
+        """Tell whether the peer ended a used connection while a request was on its way to it."""
+        if self._asked_at is None or not self._has_answered:
+            return False
+        return asyncio.get_running_loop().time() - self._asked_at < _STALE_S
+
     async def write(self, buffer: bytes, timeout: float | None = None) -> None:
         if not buffer:
             return
+        if self._asked_at is None:
+            self._asked_at = asyncio.get_running_loop().time()
         if self._protocol.ended or self._transport.is_closing():
             cause = self._protocol.error
             raise httpcore.WriteError(str(cause or "the peer closed the connection")) from cause

@@ -255,8 +255,9 @@ class _Answer:
 
     def _check_not_empty(self, stop: str) -> None:
         """Raise for an answer without calls that is no answer."""
-        reason = "no reason" if self.raw_stop is None else f"finish reason {brief(self.raw_stop)}"
-        detail = f"{reason}: {brief(self.why)}" if self.why else reason
+        reason = "" if self.raw_stop is None else f"finish reason {brief(self.raw_stop)}"
+        why = brief(self.why) if self.why else ""
+        detail = ": ".join(filter(None, (reason, why))) or "no reason"
         who: dict[str, Any] = {"provider": self.provider, "model": self.asked}
         if _hashable(self.raw_stop) in _MISFIRES:
             raise ProviderInvalidResponseError(

@@ -32,6 +32,9 @@ def usage_of(value: Mapping[str, Any], choice: Mapping[str, Any]) -> Usage | Non
     if asked is not None and answered is not None:
         if total is None:
             total = asked + answered
+        heard = count(prompt.get("audio_tokens"))
+        if heard is not None and total == asked + answered + heard:
+            asked += heard  # Mistral counts them apart
         # xAI's and Gemini's completion_tokens leave out the thinking, which the total has.
         answered = max(answered, total - asked)
     return Usage.model_construct(
