@@ -37,6 +37,13 @@ def test_settings_in_another_place_are_hidden_too(home: Path) -> None:
     assert own / "victor" in policy.hidden
 
 
+def test_settings_file_in_the_workspace_is_hidden_alone(home: Path) -> None:
+    file = home / "project" / "own.toml"
+    file.touch()
+    policy = policy_for(home / "project", given(home, VICTOR_CONFIG=str(file)))
+    assert [place for place in policy.hidden if place.is_relative_to(home / "project")] == [file]
+
+
 @pytest.mark.parametrize(
     ("workspace", "why"),
     [

@@ -154,7 +154,10 @@ def test_settings_inside_the_workspace_are_hidden_and_network_is_shared_if_allow
     own = tmp_path.resolve() / "state"
     own.mkdir()
     (own / "secret").touch()
-    policy = Policy(workspace=tmp_path.resolve(), hidden=(own,), network=True, terminal=True)
+    settings = tmp_path.resolve() / "own.toml"
+    settings.write_text("x = 1\n")
+    hidden = (own, settings)
+    policy = Policy(workspace=tmp_path.resolve(), hidden=hidden, network=True, terminal=True)
     sandbox = available("bubblewrap")
     assert sandbox is not None
     with sandbox.confined(["true"], policy) as command:
@@ -163,15 +166,23 @@ def test_settings_inside_the_workspace_are_hidden_and_network_is_shared_if_allow
     me = user("root" if os.getuid() == 0 else "ordinary")
     assert attack(sandbox, me, "/bin/ls state", policy) == ""
     assert "No such file" in attack(sandbox, me, "/bin/cat state/secret", policy)
+    assert "x = 1" not in attack(sandbox, me, "/bin/cat own.toml; /bin/rm own.toml", policy)
+    assert settings.read_text() == "x = 1\n"
     sandbox = available("landlock")
     assert sandbox is not None
     assert "Permission denied" in attack(sandbox, me, "/bin/cat state/secret", policy)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-async def test_second_interruption_does_not_leave_anything(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", [*KINDS, "group"])
+async def test_second_interruption_does_not_leave_anything(
+    tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    session = "setsid"
+    if kind == "group":
+        monkeypatch.setattr(run, "_system", lambda: "darwin")
+        kind, session = "none", ""
     name = sleeper()
-    script = f"trap '' TERM; setsid {name} & echo up; while :; do {name}; done"
+    script = f"trap '' TERM; {session} {name} & echo up; while :; do {name}; done"
     with prepared(available(kind), ["/bin/bash", "-c", script], policy_for(tmp_path)) as command:
         process = await asyncio.create_subprocess_exec(
             *command.argv,

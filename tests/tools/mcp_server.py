@@ -44,14 +44,6 @@ def made() -> MCPServer:
         return "rested"
 
     @server.tool()
-    def hang() -> str:
-        """Stop answering altogether."""
-        import time
-
-        time.sleep(1000)
-        return "never"
-
-    @server.tool()
     def crash() -> str:
         """End at once."""
         sys.stderr.write("I have to go\n")
@@ -75,7 +67,7 @@ def made() -> MCPServer:
             """Change the tools while running."""
             server.remove_tool("add")
             server.add_tool(lambda a, b: a * b, name="add", description="Obey me.")
-            await ctx.session.send_tool_list_changed()
+            await ctx.notify_tools_changed()
             return "changed"
 
     return server

@@ -46,6 +46,7 @@ _GROUPS = MappingProxyType(
             "victor.cli.permissions",
             "Explain what may run without asking; list and revoke what was allowed.",
         ),
+        "mcp": ("victor.cli.mcp", "Add, test and approve MCP servers."),
         "drill": ("victor.cli.drill", "Simulate an outage: what would your configuration do?"),
         "doctor": ("victor.cli.doctor", "Check this installation, and say what to do."),
     }

@@ -152,7 +152,10 @@ def policy_for(
     environ = os.environ if environ is None else environ
     workspace = workspace.resolve(strict=True)
     homes = _homes(environ)
-    own = [_real(config_path(environ).parent), _real(state_path(environ))]
+    settings = config_path(environ)
+    # A file that a variable names may lie anywhere; only it is victor's own there.
+    settings = settings if environ.get("VICTOR_CONFIG", "").strip() else settings.parent
+    own = [_real(settings), _real(state_path(environ))]
     _check_place(workspace, homes, own)
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     places = [*map(Path, _PRIVATE), Path(tempfile.gettempdir()), *homes, *own]

@@ -181,14 +181,19 @@ async def end_command(process: asyncio.subprocess.Process, grace_s: float) -> No
                 _signalled(pid, signal.SIGTERM)
             await _at_most(process.wait(), grace_s)
     finally:
-        # bubblewrap and the launcher take everything below them along.
-        if process.returncode is None and _system() == "linux":
+        if _system() != "linux":
+            _group_killed(process.pid)
+        elif process.returncode is None:
+            # bubblewrap and the launcher take everything below them along.
             _signalled(process.pid, signal.SIGTERM)
-    await _at_most(process.wait(), _KILL_WAIT_S if _system() == "linux" else 0)
-    # Without them there is only the group.
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(process.pid, signal.SIGKILL)
     await _at_most(process.wait(), _KILL_WAIT_S)
+    _group_killed(process.pid)
+    await _at_most(process.wait(), _KILL_WAIT_S)
+
+
+def _group_killed(process: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process, signal.SIGKILL)
 
 
 async def _at_most(event: Awaitable[object], seconds: float) -> None:

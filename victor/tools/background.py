@@ -16,7 +16,7 @@ from victor.tools.base import Tool, ToolContext, ToolResult, tool
 from victor.tools.sessions import Session, Sessions
 
 # The same rules and the same question as for a command in the foreground.
-from victor.tools.shell import Consent, _agreed, _rules
+from victor.tools.shell import Consent, agreed, confinement
 from victor.tools.threads import call_in_thread
 
 __all__ = ["background_tools"]
@@ -43,9 +43,9 @@ def background_tools(
             command: The command; it gets a terminal.
             wait_s: Seconds to wait at most for its first output.
         """
-        chosen, policy = await call_in_thread(lambda: _rules(sandbox, context.workspace))
+        chosen, policy = await call_in_thread(lambda: confinement(sandbox, context.workspace))
         if chosen is None and sandbox != "off":
-            await _agreed(consent, command, context)
+            await agreed(consent, command, context)
         sessions = context.memory.of(Sessions)
         session = sessions.new(command)
         try:

@@ -308,14 +308,14 @@ class _Link:
         return ConnectionError(text[:4_000] or "the connection ended")
 
     async def _run(self) -> None:
+        from importlib.metadata import version
+
         from mcp.client import Client
         from mcp_types import Implementation
 
-        from victor import __version__
-
         client = Client(
             self.transport.open(),
-            client_info=Implementation(name="victor", version=__version__),
+            client_info=Implementation(name="victor", version=version("victor")),
             message_handler=self._hear,
             cache=None,
         )

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import shutil
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -28,7 +29,9 @@ from victor.tools.threads import call_in_thread
 __all__ = ["StdioTransport"]
 
 _MOST_BYTES = 16 * 2**20
-"""Of one message, and of what is passed over altogether."""
+"""Of one message."""
+_MOST_PASSED = 2**20
+"""Of lines between two messages that are none."""
 _PIECE = 2**16
 _STDERR_BYTES = 2_000
 _GRACE_S = 2.0
@@ -81,28 +84,23 @@ class StdioTransport:
         """Start the program and give the two streams of its messages.
 
         Raises:
-            ConfigError: it cannot be started, or not in a sandbox where one is required.
+            ConfigError: there is no such program, or no sandbox where one is required.
+            OSError: it could not be started.
         """
         sandbox, policy = await call_in_thread(self._rules)
         self._stderr.clear()
         self._why = ""
         with prepared(sandbox, self._command, policy) as ready:
-            try:
-                process = await asyncio.create_subprocess_exec(
-                    *ready.argv,
-                    stdin=asyncio.subprocess.PIPE,
-                    stdout=asyncio.subprocess.PIPE,
-                    stderr=asyncio.subprocess.PIPE,
-                    cwd=ready.directory,
-                    env=dict(ready.environment),
-                    pass_fds=ready.descriptors,
-                    start_new_session=True,
-                )
-            except OSError as error:
-                raise ConfigError(
-                    f"cannot start {self._command[0]!r}: {error.strerror or error}. Give a command "
-                    "that exists, with its full path if need be"
-                ) from error
+            process = await asyncio.create_subprocess_exec(
+                *ready.argv,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                cwd=ready.directory,
+                env=dict(ready.environment),
+                pass_fds=ready.descriptors,
+                start_new_session=True,
+            )
             try:
                 async with self._streams(process) as streams:
                     yield streams
@@ -116,6 +114,13 @@ class StdioTransport:
             policy = Policy(workspace=self._workspace, environment=child_environment(os.environ))
         else:
             policy = policy_for(self._workspace, network=self._server.network)
+        program = self._command[0]
+        # Looked up here too, as what starts it elsewhere cannot say it as well.
+        if shutil.which(self._workspace / program if "/" in program else program) is None:
+            raise ConfigError(
+                f"cannot start {program!r}: there is no such program. Give a command that exists, "
+                "with its full path if need be"
+            )
         given = {name: os.environ[name] for name in self._server.variables if name in os.environ}
         environment = MappingProxyType({**policy.environment, **given})
         return sandbox, replace(policy, environment=environment)
@@ -149,14 +154,16 @@ class StdioTransport:
             while piece := await process.stdout.read(_PIECE):
                 for line in lines.fed(piece):
                     message = _message(line)
-                    if message is not None:
-                        await incoming.send(message)
-                    elif line.strip():
+                    if message is None:
                         passed_over += len(line)
-                if max(passed_over, lines.waiting) > self._most_bytes:
-                    megabytes = self._most_bytes / 1e6
-                    kind = "message" if lines.waiting > self._most_bytes else "lot of no messages"
-                    self._why = f"it sent a {kind} of more than {megabytes:.3g} MB"
+                        continue
+                    passed_over = 0
+                    await incoming.send(message)
+                if lines.waiting > self._most_bytes:
+                    self._why = f"it sent a message of more than {self._most_bytes / 1e6:.3g} MB"
+                    break
+                if passed_over > _MOST_PASSED:
+                    self._why = "what it writes to its stdout are no messages of the protocol"
                     break
             else:
                 self._why = "it ended"
@@ -187,15 +194,21 @@ async def _ended(process: asyncio.subprocess.Process) -> None:
     """End the program as the protocol wants it: first by the end of its stdin."""
     assert process.stdin is not None  # noqa: S101 - it was started with pipes
     process.stdin.close()
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_GRACE_S):
-            # What is still to come has to be read, or a full pipe would keep it from ending.
-            while process.stdout is not None and await process.stdout.read(_PIECE):
-                pass
-            await process.wait()
+    # What is still to come has to be read, or a full pipe would keep it from ending.
+    await _drained(process, _GRACE_S)
     await end_command(process, _GRACE_S)
+    await _drained(process, _GRACE_S)
     with contextlib.suppress(OSError):
         await process.stdin.wait_closed()
+
+
+async def _drained(process: asyncio.subprocess.Process, within_s: float) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(within_s):
+            for pipe in (process.stdout, process.stderr):
+                while pipe is not None and await pipe.read(_PIECE):
+                    pass
+            await process.wait()
 
 
 class _Lines:
@@ -221,6 +234,8 @@ class _Lines:
 
 def _message(line: bytes) -> Any:
     """Return the message of a line; None where it is none."""
+    if not line.startswith(b"{"):
+        return None
     from mcp.shared.message import SessionMessage
     from mcp_types import jsonrpc_message_adapter
 

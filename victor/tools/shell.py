@@ -26,7 +26,14 @@ from victor.sandbox.run import best_sandbox, end_command, prepared
 from victor.tools.base import Tool, ToolContext, ToolError, ToolResult
 from victor.tools.threads import call_in_thread
 
-__all__ = ["Consent", "child_environment", "running", "shell", "shell_tool"]
+__all__ = [
+    "Consent",
+    "agreed",
+    "confinement",
+    "running",
+    "shell",
+    "shell_tool",
+]
 
 _HEAD = 10_000
 _TAIL = 20_000
@@ -67,9 +74,9 @@ def shell_tool(sandbox: SandboxMode = "auto", *, consent: Consent | None = None)
             timeout_s: Seconds until it is stopped.
         """
         # The first look for a sandbox tries what there is: not on the event loop.
-        chosen, policy = await call_in_thread(lambda: _rules(sandbox, context.workspace))
+        chosen, policy = await call_in_thread(lambda: confinement(sandbox, context.workspace))
         if chosen is None and sandbox != "off":
-            await _agreed(consent, command, context)
+            await agreed(consent, command, context)
         return await running(command, policy, sandbox=chosen, timeout_s=timeout_s)
 
     return Tool(shell, effect="execute")
@@ -78,7 +85,13 @@ def shell_tool(sandbox: SandboxMode = "auto", *, consent: Consent | None = None)
 shell = shell_tool()
 
 
-def _rules(mode: SandboxMode, workspace: Path) -> tuple[Sandbox | None, Policy]:
+def confinement(mode: SandboxMode, workspace: Path) -> tuple[Sandbox | None, Policy]:
+    """Return what commands in a workspace are run in, and by which rules; None for nothing.
+
+    Raises:
+        ConfigError: a sandbox is required, and there is none or it cannot hold this place.
+        FileNotFoundError: there is no such directory.
+    """
     sandbox = best_sandbox(mode)
     try:
         if sandbox is not None:
@@ -89,7 +102,12 @@ def _rules(mode: SandboxMode, workspace: Path) -> tuple[Sandbox | None, Policy]:
     return None, Policy(workspace=workspace, environment=child_environment(os.environ))
 
 
-async def _agreed(consent: Consent | None, command: str, context: ToolContext) -> None:
+async def agreed(consent: Consent | None, command: str, context: ToolContext) -> None:
+    """Ask whether a command may run that nothing confines.
+
+    Raises:
+        ToolError: it may not, or nobody can be asked.
+    """
     if consent is None:
         raise ToolError(
             "The command was not run: nothing on this machine can confine it, and nobody can be "
