@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing
 from typing import Any, TypeAlias
 
 from victor.agent.agent import Agent
-from victor.agent.events import AgentEvent, RunFinished, RunResult
+from victor.agent.events import (
+    AgentEvent,
+    AttemptFailed,
+    AttemptStarted,
+    RunFinished,
+    RunResult,
+)
 from victor.providers.base import BaseProvider
 from victor.tools.base import Tool, tool
 from victor.types import CompletionResponse, Message, StreamChunk, ToolCall, ToolDefinition, Usage
@@ -23,6 +30,7 @@ __all__ = [
     "final",
     "look",
     "looking",
+    "quiet",
     "result_in",
     "said",
     "stream_of",
@@ -179,3 +187,11 @@ FULL = CompletionResponse(
     reasoning="hm",
 )
 """An answer with everything in it."""
+
+
+async def quiet(events: AsyncGenerator[AgentEvent, None]) -> AsyncGenerator[AgentEvent, None]:
+    """Pass events on, all but those of single attempts."""
+    async with aclosing(events):
+        async for event in events:
+            if not isinstance(event, AttemptStarted | AttemptFailed):
+                yield event

@@ -23,6 +23,7 @@ from tests.agent.support import (
 )
 from victor.agent.agent import Agent
 from victor.agent.events import (
+    AttemptStarted,
     ReasoningDelta,
     RunFinished,
     TextDelta,
@@ -79,23 +80,27 @@ async def test_events_come_in_order() -> None:
     calls = looking("a", "b")
     assert [event for event in events if not isinstance(event, ToolFinished | TextDelta)] == [
         TurnStarted(1),
+        AttemptStarted(1, "mock", "mock"),
         ReasoningDelta("hm"),
         TurnFinished(agent.messages[1], FULL.usage, "tool_calls"),
         ToolStarted(calls[0]),
         ToolStarted(calls[1]),
         TurnStarted(2),
+        AttemptStarted(1, "mock", "mock"),
         TurnFinished(agent.messages[-1], MOCK_USAGE, "stop"),
         RunFinished(result_in(events)),
     ]
     names = [type(event).__name__ for event in events]
     assert names == [
         "TurnStarted",
+        "AttemptStarted",
         *["TextDelta"] * 3,
         "ReasoningDelta",
         "TurnFinished",
         *["ToolStarted"] * 2,
         *["ToolFinished"] * 2,
         "TurnStarted",
+        "AttemptStarted",
         *["TextDelta"] * 2,
         "TurnFinished",
         "RunFinished",

@@ -11,6 +11,7 @@ from tests.agent.support import (
     final,
     look,
     looking,
+    quiet,
     result_in,
     said,
     stream_of,
@@ -80,7 +81,7 @@ async def test_interrupted_white_space_is_no_answer() -> None:
 async def test_retry_is_told_before_the_wait_is_over() -> None:
     llm = MockLLM([ProviderServerError("bad gateway"), "fine"], max_retries=1, retry_delay=60)
     agent = Agent(llm)
-    events = agent.stream("hi")
+    events = quiet(agent.stream("hi"))
     assert await anext(events) == TurnStarted(1)
     event = await asyncio.wait_for(anext(events), 5)
     assert isinstance(event, RetryScheduled)

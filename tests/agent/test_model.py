@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent.support import Chunks, call, final, text
+from tests.agent.support import Chunks, call, final, quiet, text
 from victor.agent.events import AgentEvent, ReasoningDelta, RetryScheduled, TextDelta
 from victor.agent.model import Turn
 from victor.errors import (
@@ -30,7 +30,7 @@ def turn_of(provider: BaseProvider) -> Turn:
 
 
 async def streamed(turn: Turn) -> list[AgentEvent]:
-    return [event async for event in turn.stream(PROMPT)]
+    return [event async for event in quiet(turn.stream(PROMPT))]
 
 
 async def soon(happens: Awaitable[Any]) -> None:
@@ -131,7 +131,7 @@ async def test_retry_is_told_before_the_wait_is_over() -> None:
     provider = Chunks(
         [ProviderServerError("bad\n gateway")], [final()], max_retries=1, retry_delay=60
     )
-    events = turn_of(provider).stream(PROMPT)
+    events = quiet(turn_of(provider).stream(PROMPT))
     event = await asyncio.wait_for(anext(events), 5)
     assert isinstance(event, RetryScheduled)
     assert (event.error, event.attempt) == ("bad gateway", 1)
@@ -161,7 +161,7 @@ async def test_retry_after_a_heartbeat_is_told_before_the_wait_is_over() -> None
     provider = Chunks(
         [StreamChunk(), ProviderServerError("")], [final()], max_retries=1, retry_delay=60
     )
-    events = turn_of(provider).stream(PROMPT)
+    events = quiet(turn_of(provider).stream(PROMPT))
     event = await asyncio.wait_for(anext(events), 5)
     assert isinstance(event, RetryScheduled)
     assert event.error == "ProviderServerError"
@@ -180,7 +180,7 @@ async def test_calls_of_a_try_that_failed_are_forgotten() -> None:
 
 async def test_last_failure_is_raised() -> None:
     provider = Chunks([ProviderServerError("down")], max_retries=2, retry_delay=0)
-    events = turn_of(provider).stream(PROMPT)
+    events = quiet(turn_of(provider).stream(PROMPT))
     assert [type(await anext(events)) for _ in range(2)] == [RetryScheduled] * 2
     with pytest.raises(ProviderServerError, match="down"):
         await anext(events)
@@ -196,7 +196,7 @@ async def test_slow_reader_of_retries_misses_none() -> None:
         retry_delay=0,
     )
     seen: list[str] = []
-    async for event in turn_of(provider).stream(PROMPT):
+    async for event in quiet(turn_of(provider).stream(PROMPT)):
         assert isinstance(event, RetryScheduled | TextDelta)
         seen.append(event.error if isinstance(event, RetryScheduled) else event.text)
         while len(provider.requests) < 3:  # noqa: ASYNC110 - the point is to be late
@@ -221,7 +221,7 @@ async def complaints() -> AsyncIterator[list[dict[str, Any]]]:
 
 async def test_leaving_early_closes_the_stream_at_once(complaints: object) -> None:
     provider = Chunks([text("one "), text("two"), final()])
-    events = turn_of(provider).stream(PROMPT)
+    events = quiet(turn_of(provider).stream(PROMPT))
     await anext(events)
     assert provider.open == 1
     await events.aclose()
@@ -231,7 +231,7 @@ async def test_leaving_early_closes_the_stream_at_once(complaints: object) -> No
 async def test_leaving_at_a_retry_ends_it(complaints: object) -> None:
     never = asyncio.Event()
     provider = Chunks([ProviderServerError("x")], [never], max_retries=1, retry_delay=0)
-    events = turn_of(provider).stream(PROMPT)
+    events = quiet(turn_of(provider).stream(PROMPT))
     assert isinstance(await anext(events), RetryScheduled)
     await soon(provider.waiting.wait())
     await events.aclose()

@@ -11,6 +11,7 @@ from tests.agent.support import (
     counting,
     final,
     looking,
+    quiet,
     result_in,
     said,
     stream_of,
@@ -90,7 +91,7 @@ async def test_an_answer_that_breaks_off_is_discarded_and_asked_for_once_more(
 
 async def test_a_second_break_is_raised_and_its_part_is_kept() -> None:
     agent = Agent(provider := Chunks([text("one"), GONE], [text("two"), GONE]))
-    events = agent.stream("hi")
+    events = quiet(agent.stream("hi"))
     seen = [type(await anext(events)) for _ in range(4)]
     assert seen == [TurnStarted, TextDelta, AnswerRestarted, TextDelta]
     with pytest.raises(StreamInterruptedError) as caught:
@@ -197,7 +198,7 @@ async def test_a_turn_that_fails_over_runs_no_tool_twice(streaming: bool) -> Non
 
 async def test_a_move_is_told_before_the_text_of_the_one_it_moved_to() -> None:
     agent = Agent(FailoverProvider([MockLLM([down()]), (MockLLM(["fine"]), "m-2")]))
-    events = await stream_of(agent)
+    events = [one async for one in quiet(agent.stream("hi"))]
     assert events[1:3] == [FailedOver("mock/mock", "mock/m-2", "down"), TextDelta("fine")]
     assert result_in(events).model == "m-2"
 
@@ -238,7 +239,7 @@ async def test_a_refused_key_is_told_without_the_key() -> None:
             return super().stream(*args, **kwargs)
 
     turn = Turn(Switching(), {"model": "m"})
-    events = [event async for event in turn.stream([Message(role="user", content="hi")])]
+    events = [one async for one in quiet(turn.stream([Message(role="user", content="hi")]))]
     assert events[0] == KeySwitched("sha:1", "sha:2", "revoked")
     assert events[1:] == [TextDelta("Mock "), TextDelta("response")]
 

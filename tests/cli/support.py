@@ -218,3 +218,16 @@ def terminal(
         yield made
     finally:
         made.close()
+
+
+def processes_saying(text: str) -> list[int]:
+    """Return the processes of this machine whose command line has a text, zombies left out."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            said = (entry / "cmdline").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in said:
+            found.append(int(entry.name))
+    return found

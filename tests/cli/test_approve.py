@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from victor.agent.grants import Grants
+from victor.agent.permissions import Permissions
+from victor.agent.rules import load_rules
 from victor.cli.approve import Approver, preview
+from victor.config.rule_texts import RuleText, RuleTexts
 from victor.tools.base import Effect, Tool, tool
 from victor.tools.edit import edit
 from victor.tools.files import write
@@ -59,7 +63,7 @@ async def test_enter_alone_asks_again(tmp_path: Path) -> None:
 
 
 async def test_allowing_an_edit_covers_edits_and_nothing_else(tmp_path: Path) -> None:
-    person = _Person("a", "n", "n")
+    person = _Person("s", "n", "n")
     approver = Approver(tmp_path, person.ask)
     assert await approver(_call(edit, path="a", old="x", new="y"), edit) is True
     assert await approver(_call(edit, path="b", old="x", new="y"), edit) is True
@@ -68,7 +72,7 @@ async def test_allowing_an_edit_covers_edits_and_nothing_else(tmp_path: Path) ->
 
 
 async def test_allowing_a_command_covers_that_very_command(tmp_path: Path) -> None:
-    person = _Person("always", "n")
+    person = _Person("Session", "n")
     approver = Approver(tmp_path, person.ask)
     assert await approver(_call(shell, command="git status"), shell) is True
     assert await approver(_call(shell, command="git status"), shell) is True
@@ -98,6 +102,85 @@ async def test_questions_come_one_at_a_time(tmp_path: Path) -> None:
     approver = Approver(tmp_path, ask)
     calls = [_call(shell, command=f"echo {n}") for n in range(5)]
     assert await asyncio.gather(*(approver(call, shell) for call in calls)) == [True] * 5
+
+
+async def test_what_cannot_be_remembered_is_asked_again(tmp_path: Path) -> None:
+    person = _Person("always", "n")
+    approver = Approver(tmp_path, person.ask)
+    assert await approver(_call(shell, command="make"), shell) is False
+    assert person.questions[1].startswith("This cannot be allowed for good. [y]es")
+
+
+@pytest.fixture
+def permissions(tmp_path: Path) -> Permissions:
+    environ = {"XDG_STATE_HOME": str(tmp_path / "s"), "XDG_CONFIG_HOME": str(tmp_path / "c")}
+    workspace = tmp_path / "w"
+    workspace.mkdir()
+    rules = load_rules(RuleTexts(ask=(RuleText("shell(git push*)"),)))
+    return Permissions(workspace, rules, Grants(workspace, environ), environ=environ)
+
+
+async def test_always_stores_the_rule_that_was_shown(permissions: Permissions) -> None:
+    person = _Person("A")
+    approver = Approver(permissions.workspace, person.ask)
+    approver.permissions = permissions
+    assert await approver(_call(shell, command="make all"), shell) is True
+    assert "[a]lways in this project: shell(=make all), or" in person.questions[0]
+    assert "asked because: no rule allows it" in person.questions[0]
+    assert permissions.command("make all", "ask").decision == "allow"
+    assert permissions.command("make alle", "ask").decision == "ask"
+
+
+async def test_always_for_an_edit_is_for_that_file(permissions: Permissions) -> None:
+    person = _Person("a")
+    approver = Approver(permissions.workspace, person.ask)
+    approver.permissions = permissions
+    call = _call(write, path="a.txt", content="x")
+    assert await approver(call, write) is True
+    assert "[a]lways in this project: write(./a.txt), or" in person.questions[0]
+    assert permissions.judge(call, write, "ask").decision == "allow"
+    assert permissions.judge(_call(write, path="b/a.txt"), write, "ask").decision == "ask"
+
+
+async def test_what_a_rule_asks_about_is_never_offered_for_good(permissions: Permissions) -> None:
+    person = _Person("n")
+    approver = Approver(permissions.workspace, person.ask)
+    approver.permissions = permissions
+    assert await approver(_call(shell, command="git push"), shell) is False
+    assert "[a]lways" not in person.questions[0]
+    assert "asked because: rule ask shell(git push*)" in person.questions[0]
+
+
+async def test_what_the_rules_allow_is_asked_without_a_reason(permissions: Permissions) -> None:
+    person = _Person("y")
+    approver = Approver(permissions.workspace, person.ask)
+    approver.permissions = permissions
+    assert await approver(_call(shell, command="true"), shell) is True
+    assert "asked because" not in person.questions[0]
+    assert "[a]lways in this project: shell(=true)" in person.questions[0]
+
+
+async def test_what_cannot_be_stored_is_allowed_once(
+    permissions: Permissions, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "s").write_text("in the way")
+    approver = Approver(permissions.workspace, _Person("a").ask)
+    approver.permissions = permissions
+    assert await approver(_call(shell, command="make"), shell) is True
+    assert "cannot remember this" in capsys.readouterr().err
+
+
+async def test_without_a_person_the_refusal_says_why_it_was_asked(permissions: Permissions) -> None:
+    approver = Approver(permissions.workspace, None)
+    approver.permissions = permissions
+    answer = await approver(_call(shell, command="git push"), shell)
+    assert isinstance(answer, str)
+    assert "rule ask shell(git push*)" in answer
+
+
+def test_a_sandbox_is_named_in_the_question(tmp_path: Path) -> None:
+    shown = preview(_call(shell, command="make"), shell, tmp_path, confined=True)
+    assert shown.endswith(", in the sandbox")
 
 
 def test_a_command_is_shown_whole_and_with_its_directory(tmp_path: Path) -> None:
@@ -142,6 +225,12 @@ def test_an_edit_that_will_fail_says_so(tmp_path: Path) -> None:
     shown = preview(_call(edit, path="a.txt", old="two", new="2"), edit, tmp_path)
     assert "  | -two\n  | +2\n" in shown
     assert "this will fail: old was not found" in shown
+
+
+def test_an_edit_of_every_place_is_shown_with_all_of_them(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("one\none\n")
+    call = _call(edit, path="a.txt", old="one", new="1", replace_all=True)
+    assert preview(call, edit, tmp_path).count("  | +1\n") == 2
 
 
 def test_a_written_file_is_compared_with_the_one_there(tmp_path: Path) -> None:

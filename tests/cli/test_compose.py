@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,10 +13,19 @@ from victor.cli.approve import Approver
 from victor.cli.compose import SYSTEM_TINY, Flags, Plan, prepare
 from victor.cli.exits import UsageError
 from victor.config.choice import Choice
+from victor.config.settings import Mode
 from victor.errors import ConfigError, WeightsMissingError
 from victor.providers.base import BaseProvider
+from victor.providers.scripted import MockLLM
 from victor.tools.workspace import workspace_tools
-from victor.types import Capabilities, CompletionResponse, Message, StreamChunk, ToolDefinition
+from victor.types import (
+    Capabilities,
+    CompletionResponse,
+    Message,
+    StreamChunk,
+    ToolCall,
+    ToolDefinition,
+)
 
 
 class _Scripted(BaseProvider):
@@ -225,3 +235,57 @@ def test_the_embedded_model_is_named_with_the_reason(
         "victor: using local / qwen2.5-coder-0.5b (the embedded model: no API key found)"
     ]
     assert caught.value.command == "victor models pull qwen2.5-coder-0.5b"
+
+
+def _unconfined(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("victor.sandbox.run._found", lambda: (None, "no namespaces"))
+
+
+@pytest.mark.parametrize("mode", ["ask", "accept-edits", "auto"])
+async def test_without_a_sandbox_every_command_is_asked_about_once(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, mode: Mode
+) -> None:
+    _unconfined(monkeypatch)
+    asked: list[str] = []
+
+    async def person(question: str) -> str:
+        asked.append(question)
+        return "y" if "echo yes" in question else "n"
+
+    calls = [
+        ToolCall(id=f"c{number}", name="shell", arguments={"command": command})
+        for number, command in enumerate(["echo yes > yes", "touch no", "echo yes > yes"])
+    ]
+    provider = MockLLM([*calls, "done"])
+    plan = replace(_plan(workspace, "m"), mode=mode)
+    await (await plan.agent(provider, Approver(workspace, person))).run("go")
+    assert len(asked) == 3
+    assert all("no sandbox" in question for question in asked)
+    assert (workspace / "yes").exists()
+    assert not (workspace / "no").exists()
+
+
+def test_a_missing_sandbox_is_told_before_anything_is_asked(
+    monkeypatch: pytest.MonkeyPatch, environ: Mapping[str, str]
+) -> None:
+    monkeypatch.setenv("GROQ_API_KEY", "k")
+    assert not any("sandbox" in note for note in _prepared(Flags())[1])
+    monkeypatch.setenv("HOME", str(Path.cwd()))
+    assert "none here, so every command asks first: commands in" in _prepared(Flags())[1][1]
+    _unconfined(monkeypatch)
+    text = "victor: sandbox: none, so every command asks first: no namespaces"
+    assert _prepared(Flags())[1][1] == text
+
+
+@pytest.mark.parametrize("at_home", [False, True], ids=["no-sandbox", "home"])
+def test_a_required_sandbox_that_cannot_be_had_stops_everything(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, at_home: bool
+) -> None:
+    (tmp_path / "own.toml").write_text('sandbox = "required"')
+    monkeypatch.setenv("VICTOR_CONFIG", str(tmp_path / "own.toml"))
+    if at_home:
+        monkeypatch.setenv("HOME", str(Path.cwd()))
+    else:
+        _unconfined(monkeypatch)
+    with pytest.raises(ConfigError, match="your home directory" if at_home else "no namespaces"):
+        _prepared(Flags())

@@ -66,7 +66,7 @@ def test_json_has_the_requests_and_the_events() -> None:
     assert found["cost"] == 0, "the embedded model costs nothing"
     assert [one["answered_by"].split("/")[0] for one in found["requests"]] == ["local", "local"]
     assert found["routes"][0].startswith("anthropic/")
-    assert {"attempt_failed", "waiting", "switched", "answered"} <= {
+    assert {"attempt_failed", "retry_scheduled", "failed_over", "answered"} <= {
         one["what"] for one in found["events"]
     }
 

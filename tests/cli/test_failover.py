@@ -76,8 +76,16 @@ def test_json_says_that_it_moved(
     configure("auto")
     llm.script, second.script = [DOWN], [Reply("It is 42.")]
     assert main(["run", "--output", "json", "?"]) == 0
-    (event,) = json.loads(capsys.readouterr().out)["events"]
-    assert (event["type"], event["old"], event["new"]) == ("failed_over", "one/main", "two/backup")
+    found = json.loads(capsys.readouterr().out)
+    assert [event["type"] for event in found["events"]] == [
+        "attempt_started",
+        "attempt_failed",
+        "failed_over",
+        "attempt_started",
+    ]
+    move = found["events"][2]
+    assert (move["old"], move["new"]) == ("one/main", "two/backup")
+    assert found["provider"] == "two"
 
 
 @pytest.mark.parametrize("failover", ["ask", "never"])

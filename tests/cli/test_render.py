@@ -7,9 +7,13 @@ import pytest
 from victor.agent.events import (
     AgentEvent,
     AnswerRestarted,
-    CircuitClosed,
-    CircuitOpened,
+    AttemptFailed,
+    AttemptStarted,
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
     FailedOver,
+    Held,
     KeySwitched,
     ReasoningDelta,
     RetryScheduled,
@@ -239,7 +243,22 @@ def test_a_switched_key_is_one_line() -> None:
 
 
 def test_a_circuit_that_opens_or_closes_is_one_line() -> None:
-    assert _shown([CircuitOpened("acme", "it is\n down"), CircuitClosed("acme")]) == (
-        "⊘ acme is left alone for a while: it is down\n⊙ acme is well again\n"
+    assert _shown([BreakerOpened("acme", "it is\n down", 12.0), BreakerClosed("acme")]) == (
+        "⊘ acme is left alone for 12.0 s: it is down\n⊙ acme is well again\n"
     )
-    assert _shown([CircuitOpened("acme", "")]) == "⊘ acme is left alone for a while\n"
+    assert _shown([BreakerOpened("acme", "", None)]) == "⊘ acme is left alone\n"
+
+
+def test_a_request_that_is_held_back_says_why_and_for_how_long() -> None:
+    assert _shown([Held("the limit is\n reached", 12.0)]) == (
+        "◷ held back: the limit is reached; goes out in 12.0 s\n"
+    )
+
+
+def test_single_attempts_are_not_shown() -> None:
+    events: list[AgentEvent] = [
+        AttemptStarted(1, "acme", "big"),
+        AttemptFailed("down", 1, 0.5),
+        BreakerHalfOpened("acme"),
+    ]
+    assert _shown(events) == ""

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -12,7 +14,9 @@ from victor.config.catalog import VENDORS
 from victor.providers import registry
 from victor.providers.scripted import MockLLM
 from victor.resilience import shared_state
+from victor.resilience.machine import boot_id
 from victor.resilience.shared_state import EndpointStatus
+from victor.resilience.state_file import CircuitRow, StateFile
 
 
 @pytest.fixture(autouse=True)
@@ -176,3 +180,20 @@ def test_an_address_that_is_not_known_is_no_reason_to_stop(
     assert main(["run", "--explain-route"]) == 0
     out = capsys.readouterr().out
     assert "2. azure/gpt: not asked: ConfigError: azure has no address of its own" in out
+
+
+@pytest.mark.parametrize("fallback", ["", 'fallback = ["ollama/q"]\nfailover = "auto"\n'])
+def test_what_other_processes_found_out_decides(
+    fallback: str, home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    _settings(home, f'provider = "groq"\n{fallback}')
+    monkeypatch.setenv("GROQ_API_KEY", "one")
+    name = "groq at https://api.groq.com/openai/v1"
+    row = CircuitRow(name, "", "open", until=time.monotonic() + 60, epoch=1, last_error="E: down")
+    with closing(StateFile(shared_state.shared_state_path(), boot_id())) as file:
+        assert file.swap(row, 0)
+    assert main(["run", "--explain-route"]) == (0 if fallback else 75)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("1. groq/openai/gpt-oss-120b: not asked: ")
+    assert "circuit is open" in lines[0]
+    assert not fallback or lines[4] == "2. ollama/q: asked first, as nobody above can be"

@@ -13,12 +13,12 @@ from typing import Any
 
 import pytest
 
-from tests.cli.support import LLM, Reply, terminal
+from tests.cli.support import LLM, Reply, processes_saying, terminal
 from victor.cli.main import main
 from victor.cli.run import MOST_PIPED
 
 READ = Reply(calls=[("read", {"path": "README.md"})])
-LIST_IN_SHELL = Reply(calls=[("shell", {"command": "ls"})])
+TOUCH_IN_SHELL = Reply(calls=[("shell", {"command": "touch new.txt"})])
 WRITE = Reply(calls=[("write", {"path": "new.txt", "content": "hi\n"})])
 
 
@@ -117,7 +117,15 @@ def test_json_says_all_in_one_object(llm: LLM, capsys: pytest.CaptureFixture[str
         "provider": "openai-compatible",
         "model": "m",
         "exit_code": 0,
-        "events": [],
+        "events": [
+            {
+                "type": "attempt_started",
+                "attempt": 1,
+                "provider": "openai-compatible",
+                "model": "m",
+            }
+        ]
+        * 2,
     }
 
 
@@ -279,7 +287,7 @@ def test_without_a_terminal_nothing_is_approved(
     ("mode", "reply", "code", "written"),
     [
         ("accept-edits", WRITE, 0, True),
-        ("accept-edits", LIST_IN_SHELL, 4, False),
+        ("accept-edits", TOUCH_IN_SHELL, 4, False),
         ("auto", WRITE, 0, True),
         ("plan", WRITE, 0, False),
     ],
@@ -363,21 +371,19 @@ def test_a_signal_ends_a_hanging_answer_at_once(
 def test_ctrl_c_takes_the_running_command_along(
     llm: LLM, environ: Mapping[str, str], workspace: Path
 ) -> None:
-    command = "trap '' TERM; echo $$ > pid; while :; do sleep 0.05; done"
+    command = f"trap '' TERM; : {workspace}; while :; do sleep 0.05; done"
     llm.script = [Reply(calls=[("shell", {"command": command})]), Reply("never")]
     process = _start([*llm.flags, "--mode", "auto", "?"], environ, workspace)
     end = time.monotonic() + 15
-    while not (workspace / "pid").exists() or not (workspace / "pid").read_text().strip():
+    while not processes_saying(command):
         assert time.monotonic() < end
         assert process.poll() is None
-    child = int((workspace / "pid").read_text())
     began = time.monotonic()
     process.send_signal(signal.SIGINT)
     _, err = process.communicate(timeout=10)
     assert time.monotonic() - began < 1.0
     assert process.returncode == 130, err
-    with pytest.raises(ProcessLookupError):
-        os.kill(child, 0)
+    assert processes_saying(command) == []
 
 
 def test_a_reader_that_goes_away_is_no_error(
@@ -417,3 +423,26 @@ def test_only_the_answer_goes_to_a_redirected_stdout(
             screen.see("● read README.md (0.")
             assert screen.end() == 0
     assert (tmp_path / "out").read_text() == "It is 42.\n"
+
+
+def test_files_go_with_the_question(llm: LLM, workspace: Path) -> None:
+    (workspace / "dot.png").write_bytes(b"\x89PNG\r\n\x1a\n rest")
+    (workspace / "notes.pdf").write_bytes(b"%PDF-1.7 rest")
+    llm.script = [Reply("A dot.")]
+    files = ["--attach", "dot.png", "-a", "notes.pdf"]
+    assert main(["run", *llm.flags, *files, "What is it?"]) == 0
+    text, image, document = llm.requests[0]["messages"][1]["content"]
+    assert text == {"type": "text", "text": "What is it?"}
+    assert image["image_url"]["url"].startswith("data:image/png;base64,iVBOR")
+    assert document["file"]["filename"] == "notes.pdf"
+
+
+@pytest.mark.parametrize("name", ["missing.png", "."])
+def test_a_file_that_cannot_go_along_is_named(
+    llm: LLM, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    llm.script = [Reply("No.")]
+    assert main(["run", *llm.flags, "--attach", name, "What is it?"]) == 2
+    assert llm.requests == []
+    assert "victor: error: --attach: " in (err := capsys.readouterr().err)
+    assert repr(name) in err

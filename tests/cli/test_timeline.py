@@ -23,7 +23,7 @@ def _lines(*events: DrillEvent) -> list[str]:
 def test_a_failure_and_its_wait_share_a_line() -> None:
     assert _lines(
         DrillEvent(0.2, 1, "attempt_failed", BIG, 0.2, "ProviderServerError: it answered 500"),
-        DrillEvent(0.2, 1, "waiting", BIG, 0.79),
+        DrillEvent(0.2, 1, "retry_scheduled", BIG, 0.79),
         DrillEvent(61.25, 1, "answered", BIG, 61.25),
     ) == [
         " 0:00.2  #1  acme/large failed after 0.20 s: it answered 500; again in 0.79 s",
@@ -37,13 +37,13 @@ def test_every_happening_has_words_of_its_own() -> None:
         for line in _lines(
             DrillEvent(0, 1, "attempt_failed", BIG, 0.2, "ProviderServerError: down"),
             DrillEvent(0, 1, "breaker_opened", "acme", 12),
-            DrillEvent(0, 1, "waiting", BIG, 3),
+            DrillEvent(0, 1, "retry_scheduled", BIG, 3),
             DrillEvent(0, 1, "breaker_half_opened", "acme"),
             DrillEvent(0, 1, "breaker_closed", "acme"),
             DrillEvent(0, 1, "key_switched", BIG),
             DrillEvent(0, 1, "asked_person", SMALL),
-            DrillEvent(0, 1, "restarted", SMALL),
-            DrillEvent(0, 1, "switched", SMALL),
+            DrillEvent(0, 1, "answer_restarted", SMALL),
+            DrillEvent(0, 1, "failed_over", SMALL),
             DrillEvent(0, 1, "failed", SMALL, 4, "ProviderTimeoutError: too late"),
             DrillEvent(0, 1, "refused", "acme", 0),
         )
@@ -81,7 +81,7 @@ def test_requests_that_are_simply_answered_share_a_line() -> None:
 def test_the_move_that_they_all_make_is_said_by_the_answer() -> None:
     events = []
     for number in (1, 2, 3):
-        events += [DrillEvent(number * 5.0, number, "switched", SMALL), _answered(number, SMALL)]
+        events += [DrillEvent(number * 5.0, number, "failed_over", SMALL), _answered(number, SMALL)]
     assert len(_lines(*events)) == 1
 
 

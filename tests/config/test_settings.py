@@ -273,7 +273,8 @@ def test_bad_toml_is_placed_by_line_and_column(tmp_path: Path, text: str, start:
         (
             "zzz = 1",
             "FILE: zzz: there is no such setting; known are failover, fallback, key_command, "
-            "max_turns, mode, model, models, provider, providers, quality_floor",
+            "max_turns, mcp, mode, model, models, permissions, provider, providers, quality_floor, "
+            "sandbox",
         ),
         (
             '[providers.lab]\nbase_ulr = "x"',

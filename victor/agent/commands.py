@@ -130,6 +130,8 @@ class _Parser:
                 self._end(simple, token.text)
                 simple = []
         self._end(simple, "")
+        if self._outer:
+            self._found.append(Command(self._script.text, unknown="a bracket is not closed"))
         return self._found
 
     def _end(self, simple: list[Token], operator: str) -> None:

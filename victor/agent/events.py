@@ -14,9 +14,13 @@ from victor.types import Attachment, Message, ToolCall, Usage
 __all__ = [
     "AgentEvent",
     "AnswerRestarted",
-    "CircuitClosed",
-    "CircuitOpened",
+    "AttemptFailed",
+    "AttemptStarted",
+    "BreakerClosed",
+    "BreakerHalfOpened",
+    "BreakerOpened",
     "FailedOver",
+    "Held",
     "KeySwitched",
     "ReasoningDelta",
     "RetryScheduled",
@@ -51,6 +55,36 @@ class ReasoningDelta:
     """A piece of the model's thinking."""
 
     text: str
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptStarted:
+    """A request is about to go out."""
+
+    attempt: int
+    """From 1, for each provider that is asked."""
+    provider: str
+    model: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class AttemptFailed:
+    """A request failed. What follows, if anything does, comes as its own event."""
+
+    error: str
+    """One line: what failed."""
+    attempt: int
+    seconds: float
+    """How long it took."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A request waits before it goes out: for its turn, or for a key that rests."""
+
+    reason: str
+    wait_s: float
+    """As far as is known now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,16 +123,25 @@ class FailedOver:
 
 
 @dataclass(frozen=True, slots=True)
-class CircuitOpened:
+class BreakerOpened:
     """An endpoint, or one model of it, failed too often: for a while it is not asked at all."""
 
     name: str
     error: str
     """One line: what it failed of last."""
+    open_s: float | None
+    """How long that is; None until somebody switches it on again."""
 
 
 @dataclass(frozen=True, slots=True)
-class CircuitClosed:
+class BreakerHalfOpened:
+    """The while is over: one request tries whether it is well."""
+
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class BreakerClosed:
     """It is well again."""
 
     name: str
@@ -182,11 +225,15 @@ AgentEvent: TypeAlias = (
     TurnStarted
     | TextDelta
     | ReasoningDelta
+    | AttemptStarted
+    | AttemptFailed
+    | Held
     | RetryScheduled
     | KeySwitched
     | FailedOver
-    | CircuitOpened
-    | CircuitClosed
+    | BreakerOpened
+    | BreakerHalfOpened
+    | BreakerClosed
     | AnswerRestarted
     | ToolStarted
     | ToolProgress

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from victor.agent.commands import Command
@@ -25,6 +25,8 @@ class Look:
     """The words that may be paths, as written."""
     repository: bool = False
     """Whether it is git, which obeys the repository's own configuration."""
+    walks: bool = False
+    """Whether it shows what is in files that are not named; without paths, of where it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +112,6 @@ _PROGRAMS: Mapping[str, _Program] = MappingProxyType(
             "d",
             _long("all apparent-size bytes human-readable max-depth summarize total"),
         ),
-        "echo": _Program("eEn", texts=_ALL),
         "egrep": _GREP,
         "false": _Program(),
         "fgrep": _GREP,
@@ -179,6 +180,8 @@ _PROGRAMS: Mapping[str, _Program] = MappingProxyType(
     }
 )
 
+_WALKERS = frozenset({"diff", "egrep", "fgrep", "grep", "rg"})
+
 _VERSIONS = frozenset({"bash", "gcc", "git", "make", "node", "python", "python3", "rg"})
 """Programs that say their version without reading anything of the project."""
 
@@ -243,6 +246,13 @@ _GIT: Mapping[str, _Program] = MappingProxyType(
 )
 
 
+_GIT_NAMES = frozenset(
+    {"branch", "describe", "ls-files", "ls-tree", "merge-base", "remote", "rev-list", "rev-parse"}
+    | {"shortlog", "status", "tag"}
+)
+"""What of git shows names and no contents."""
+
+
 def harmless(
     command: Command, which: Callable[[str], str | None] = shutil.which
 ) -> tuple[Look, tuple[str, ...]] | None:
@@ -279,6 +289,8 @@ def _look(values: Sequence[str]) -> Look | None:
             return _look_of_git(rest)
         case "find":
             return _look_of_find(rest)
+        case "echo":
+            return Look()
         case "command" if rest[:1] in (["-v"], ["-V"]):
             return Look()
         case "sed" if rest[:1] == ["-n"] and _prints_lines(rest[1:]):
@@ -286,7 +298,8 @@ def _look(values: Sequence[str]) -> Look | None:
     if program in _VERSIONS and rest == ["--version"]:
         return Look()
     known = _PROGRAMS.get(program)
-    return None if known is None else _look_of(known, rest)
+    look = None if known is None else _look_of(known, rest)
+    return look and replace(look, walks=program in _WALKERS)
 
 
 def _look_of_git(rest: Sequence[str]) -> Look | None:
@@ -296,7 +309,7 @@ def _look_of_git(rest: Sequence[str]) -> Look | None:
         return Look()
     known = _GIT.get(rest[0]) if rest else None
     look = None if known is None else _look_of(known, rest[1:])
-    return None if look is None else Look(look.paths, repository=True)
+    return look and Look(look.paths, repository=True, walks=rest[0] not in _GIT_NAMES)
 
 
 def _look_of_find(rest: Sequence[str]) -> Look | None:

@@ -7,7 +7,7 @@ was run. Knows nothing about tools or the conversation's rules.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
+import math
 from collections.abc import (
     AsyncGenerator,
     AsyncIterator,
@@ -23,9 +23,13 @@ from typing import Any
 from victor.agent.events import (
     AgentEvent,
     AnswerRestarted,
-    CircuitClosed,
-    CircuitOpened,
+    AttemptFailed,
+    AttemptStarted,
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
     FailedOver,
+    Held,
     KeySwitched,
     ReasoningDelta,
     RetryScheduled,
@@ -65,6 +69,7 @@ class Turn:
     _state: JsonObject | None = None
     _paid: Usage | None = None
     """The usage of an answer that was discarded."""
+    _told: list[AgentEvent] = field(default_factory=list)
 
     @property
     def partial(self) -> str:
@@ -88,38 +93,39 @@ class Turn:
         Raises:
             StreamInterruptedError: it broke twice, or for a reason that will not pass.
         """
-        try:
-            async with aclosing(self._sample(messages)) as events:
-                async for event in events:
+        for may_restart in (True, False):
+            try:
+                async with aclosing(self._sample(messages)) as events:
+                    async for event in events:
+                        yield event
+            except StreamInterruptedError as error:
+                for event in self._news():
                     yield event
-        except StreamInterruptedError as error:
-            if not _may_pass(error):
-                raise
-            broken = AnswerRestarted(self.partial, _line(error))
-        else:
-            return
-        self._discard()
-        yield broken
-        async with aclosing(self._sample(messages)) as events:
-            async for event in events:
-                yield event
+                if not (may_restart and _may_pass(error)):
+                    raise
+                broken = AnswerRestarted(self.partial, _line(error))
+            else:
+                for event in self._news():
+                    yield event
+                return
+            self._discard()
+            yield broken
 
     async def _sample(self, messages: Sequence[Message]) -> AsyncGenerator[AgentEvent, None]:
-        told: deque[AgentEvent] = deque()
         news = asyncio.Event()
-        heard = self._listener(told, news)
+        heard = self._listener(news)
         chunks = self.provider.stream(messages, **self.options, on_event=heard)
         waiting: asyncio.Future[StreamChunk | None] | None = None
         begun = False
         try:
-            # Retries and moves happen before the first content only: until then listen for both.
+            # What happens before the first content is told at once, the rest with what comes.
             while not begun:
                 waiting = _awaited(anext(chunks, None), news)
                 while not waiting.done():
                     await news.wait()
                     news.clear()
-                    while told:
-                        yield told.popleft()
+                    for event in self._news():
+                        yield event
                 chunk = waiting.result()
                 if chunk is None:
                     break
@@ -133,15 +139,20 @@ class Turn:
         finally:
             await _stop(waiting, chunks)
 
-    def _listener(self, told: deque[AgentEvent], news: asyncio.Event) -> Callable[[object], None]:
+    def _listener(self, news: asyncio.Event) -> Callable[[object], None]:
         def heard(event: object) -> None:
             if isinstance(event, guard.RetryScheduled):
                 self._calls = None  # those of the try that failed
             if (shown := _shown(event)) is not None:
-                told.append(shown)
+                self._told.append(shown)
                 news.set()
 
         return heard
+
+    def _news(self) -> list[AgentEvent]:
+        """Return what the guard has told since the last time."""
+        told, self._told = self._told, []
+        return told
 
     def _discard(self) -> None:
         """Forget the answer so far, but not what it cost."""
@@ -150,7 +161,7 @@ class Turn:
         self._text, self._reasoning = [], []
 
     def _take(self, chunk: StreamChunk) -> list[AgentEvent]:
-        events: list[AgentEvent] = []
+        events = self._news()
         if chunk.reasoning:
             self._reasoning.append(chunk.reasoning)
             events.append(ReasoningDelta(chunk.reasoning))
@@ -213,20 +224,35 @@ def _may_pass(error: StreamInterruptedError) -> bool:
 
 
 def _shown(event: object) -> AgentEvent | None:
-    """Return what the guard says as an event of the agent, if people need to know."""
+    """Return what the guard says as an event of the agent: errors as lines, names as they are."""
     match event:
+        case guard.AttemptStarted(attempt=attempt, owner=owner, part=part):
+            return AttemptStarted(attempt, owner, part)
+        case guard.AttemptFailed(error=error, attempt=attempt, seconds=seconds):
+            return AttemptFailed(_line(error), attempt, seconds)
+        case guard.Held(reason=reason, wait_s=wait_s):
+            return Held(reason, wait_s)
         case guard.RetryScheduled(error=error, wait_s=wait_s, attempt=attempt):
             return RetryScheduled(_line(error), wait_s, attempt)
         case guard.KeySwitched(old=old, new=new, error=error):
             return KeySwitched(old, new, _line(error))
         case guard.FailedOver(old=old, new=new, error=error, notes=notes):
             return FailedOver(old, new, _line(error), notes)
-        case guard.BreakerOpened(name=name, error=error):
-            return CircuitOpened(name, "" if error is None else _line(error))
-        case guard.BreakerClosed(name=name):
-            return CircuitClosed(name)
+        case guard.BreakerOpened() | guard.BreakerHalfOpened() | guard.BreakerClosed():
+            return _of_breaker(event)
         case _:
             return None
+
+
+def _of_breaker(event: guard.BreakerEvent) -> AgentEvent:
+    match event:
+        case guard.BreakerOpened(name=name, error=error, open_s=open_s):
+            why = "" if error is None else _line(error)
+            return BreakerOpened(name, why, open_s if math.isfinite(open_s) else None)
+        case guard.BreakerHalfOpened(name=name):
+            return BreakerHalfOpened(name)
+        case guard.BreakerClosed(name=name):
+            return BreakerClosed(name)
 
 
 def _line(error: BaseException) -> str:

@@ -44,6 +44,9 @@ _RULES: Mapping[Mode, Mapping[Effect, Decision]] = MappingProxyType(
 )
 _STRICT: Mapping[Decision, int] = MappingProxyType({"allow": 0, "ask": 1, "deny": 2})
 
+_NAMES_ONLY = frozenset({"glob", "list_files"})
+"""Tools that look below a directory and show nothing of the contents."""
+
 _LONGEST_OFFER = 500
 """Characters of a command line that can be allowed for good; nobody reads a longer one again."""
 
@@ -248,9 +251,12 @@ class Permissions:
             return False
         look, programs = found
         here = self._places.at(command.directory)
-        places = [here, *(self._places.at(posixpath.join(here.text, p)) for p in look.paths)]
-        if not all(self._places.may_look(place) for place in places):
+        paths = [self._places.at(posixpath.join(here.text, path)) for path in look.paths]
+        if not all(one.is_inside and not one.is_own for one in (here, *paths)):
             return False
+        for place in (paths or [here]) if look.walks else paths:
+            if (look.walks or place.is_pattern) and self._places.rule_below(place):
+                return False
         # A program of the workspace may be anything, whatever its name is.
         if any(self._places.at(os.path.abspath(one)).is_inside for one in programs):  # noqa: PTH100
             return False
@@ -265,8 +271,9 @@ class Permissions:
         if texts is None:
             return Verdict(decide(mode, tool.effect), _because(mode, "it names no file"))
         writes = tool.effect == "edit"
+        shows = not writes and tool.name not in _NAMES_ONLY
         parts = [
-            self._file(self._places.at(text), mode, text, writes=writes, below=not writes)
+            self._file(self._places.at(text), mode, text, writes=writes, below=shows)
             for text in texts
         ]
         verdict = _strictest(parts)
@@ -300,7 +307,7 @@ class Permissions:
             return Part(text, "allow", f"rule {allowed}", str(allowed))
         if writes and mode != "plan" and place.protected:
             return Part(text, "ask", f"other programs obey {place.protected}")
-        if place.is_inside or mode in {"plan", "auto"}:
+        if place.is_inside or mode == "auto" or (mode == "plan" and writes):
             effect: Effect = "edit" if writes else "read"
             return Part(text, decide(mode, effect), _because(mode, "no rule allows the change"))
         return Part(text, "ask", "it is outside the workspace")

@@ -53,6 +53,11 @@ class Place:
     protected: str | None
     """The name in it that other programs obey."""
 
+    @property
+    def is_pattern(self) -> bool:
+        """Whether a shell would put file names in its place."""
+        return any(sign in self.text for sign in "*?[")
+
 
 class Places:
     """The paths of one workspace.
@@ -106,17 +111,13 @@ class Places:
                 return rule
         return None
 
-    def may_look(self, place: Place) -> bool:
-        """Tell whether everything in a place may be read without asking."""
-        return place.is_inside and not place.is_own and self.rule_below(place) is None
-
     def rule_below(self, place: Place) -> Rule | None:
         """Return a rule that refuses to read something below a place, if there is such a thing."""
         rules = [rule for rule in self._stopping if rule.tool == "read"]
         if not rules:
             return None
         path = re.split(r"[*?\[]", place.text)[0]
-        start = path if path == place.text else posixpath.dirname(path) or "."
+        start = path if not place.is_pattern else posixpath.dirname(path) or "."
         if not Path(self._real, start).is_dir():
             return None
         try:

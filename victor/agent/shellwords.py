@@ -129,6 +129,9 @@ class _Reader:
             self.at += len(operator)
             if operator == "\n":
                 self._read_documents()
+            if operator == "(" and self.text.startswith("(", self.at):
+                # In arithmetic << is no here-document and # is no comment.
+                self.troubles.append("two brackets may be arithmetic")
             redirects = operator[0] in "<>" or operator.startswith("&>")
             kind: Literal["redirect", "operator"] = "redirect" if redirects else "operator"
             self.tokens.append(Token(kind, operator, start, start + len(operator)))
@@ -161,7 +164,10 @@ class _Reader:
     def _add_word(self, start: int) -> None:
         word = self._word()
         follows = self.text[self.at : self.at + 1]
-        if follows in {"<", ">"} and not any(quoted for _, quoted in word.pieces):
+        if follows in {"<", ">", "|", "&"} and word.plain.count("[") > word.plain.count("]"):
+            # In an index of an array << would be no here-document.
+            word = Word(word.pieces, "a bracket is not closed", word.inner)
+        elif follows in {"<", ">"} and not any(quoted for _, quoted in word.pieces):
             if word.text.isascii() and word.text.isdigit():
                 return  # the number of a file descriptor, not an argument
             if word.text.startswith("{"):

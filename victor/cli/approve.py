@@ -190,14 +190,15 @@ def _quoted(lines: list[str]) -> list[str]:
 def _changes(call: ToolCall, workspace: Path) -> list[str] | None:
     """Return the difference the built-in edit and write would make; None for another tool."""
     from victor.errors import VictorError
-    from victor.tools.edit import replaced
     from victor.tools.files import whole_file
+    from victor.tools.matching import replaced
 
     match call.arguments:
         case {"path": str(path), "old": str(old), "new": str(new)} if call.name == "edit":
             try:
                 before = whole_file(workspace, path)
-                after = replaced(before, old, new).content
+                every = call.arguments.get("replace_all") is True
+                after = replaced(before, old, new, every=every).content
             except VictorError as error:
                 return [*_all("-", old), *_all("+", new), "", f"this will fail: {error}"]
         case {"path": str(path), "content": str(content)} if call.name == "write":

@@ -99,9 +99,15 @@ class _Chat:
         self._leaving = False
 
     async def talk(self) -> int:
+        async with self._plan.lent(self._renderer.note) as self._lent:
+            return await self._talk()
+
+    async def _talk(self) -> int:
         self._provider: BaseProvider = self._plan.provider(self._ask)
         try:
-            self._agent: Agent = await self._plan.agent(self._provider, self._approver)
+            self._agent: Agent = await self._plan.agent(
+                self._provider, self._approver, lent=self._lent
+            )
             reader = _reader(self._person)
             if self._person is not None:
                 self._renderer.note(
@@ -148,7 +154,7 @@ class _Chat:
             said = [message for message in self._agent.messages if message.role != "system"]
             plan = self._plan.asking(name)
             provider = plan.provider(self._ask)
-            self._agent = await plan.agent(provider, self._approver, said)
+            self._agent = await plan.agent(provider, self._approver, said, self._lent)
             self._plan, before, self._provider = plan, self._provider, provider
             await before.close()
         shown = f"{self._plan.choice.provider} / {self._agent.model}"

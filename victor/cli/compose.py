@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 from victor.cli.exits import UsageError
 from victor.cli.sanitize import one_line
 from victor.config.catalog import DEFAULT_PROVIDER
-from victor.errors import WeightsMissingError
+from victor.errors import ConfigError, WeightsMissingError
 
 if TYPE_CHECKING:
     from victor.agent.agent import Agent
@@ -137,11 +138,35 @@ class Plan:
     def _embedded(self) -> bool:
         return self.choice.provider == DEFAULT_PROVIDER
 
+    @asynccontextmanager
+    async def lent(self, note: Callable[[str], None]) -> AsyncIterator[Sequence[Tool]]:
+        """Connect to the user's MCP servers, and give their tools; none to the embedded model.
+
+        Args:
+            note: is told what is not as it should be, one line at a time.
+
+        Raises:
+            MissingDependencyError: there are servers, and the extra `mcp` is not installed.
+        """
+        from victor.config.settings import load_settings
+
+        servers = load_settings().mcp
+        if not servers or self._embedded:
+            yield ()
+            return
+        from victor.tools.mcp import McpServers
+
+        async with McpServers(servers, workspace=self.workspace, sandbox=self.sandbox) as opened:
+            for line in opened.notes:
+                note(one_line(line))
+            yield opened.tools
+
     async def agent(
         self,
         provider: BaseProvider,
         approve: Approver,
         messages: Sequence[Message] = (),
+        lent: Sequence[Tool] = (),
     ) -> Agent:
         """Make an agent with the tools and the instructions that fit the model.
 
@@ -149,12 +174,12 @@ class Plan:
             provider: what `provider` made.
             approve: asked before a call that needs permission.
             messages: a conversation to go on with.
+            lent: tools of servers, which a tiny model does not get.
         """
         from victor.agent.agent import Agent
         from victor.agent.permissions import Ruled
         from victor.config.settings import load_settings
-        from victor.sandbox.run import best_sandbox
-        from victor.tools.shell import shell_tool
+        from victor.tools.shell import confinement
         from victor.tools.workspace import workspace_tools
 
         # The embedded provider has one model; its name chose the file that is loaded.
@@ -167,17 +192,21 @@ class Plan:
             can = await provider.discover_capabilities(model or "")
         # Offered more tools than it needs, a tiny model invents commands.
         tiny = can.tool_mode == "constrained"
-        tools = workspace_tools(self.workspace, writable=not tiny, compact=tiny)
         permissions = self._permissions()
-        approve.permissions = permissions
-        approve.confined = best_sandbox(self.sandbox) is not None
         asked = _AskedOnce(approve, permissions)
-        shell = shell_tool(self.sandbox, consent=asked.consent)
-        tools = [shell if one.name == shell.name else one for one in tools]
+        approve.permissions = permissions
+        approve.confined = confinement(self.sandbox, self.workspace)[0] is not None
+        tools = workspace_tools(
+            self.workspace,
+            writable=not tiny,
+            compact=tiny,
+            sandbox=self.sandbox,
+            consent=asked.consent,
+        )
         return Agent(
             provider,
             model=model,
-            tools=() if can.tool_mode == "none" else tools,
+            tools=() if can.tool_mode == "none" else [*tools, *(() if tiny else lent)],
             system=SYSTEM_TINY if tiny else SYSTEM.format(workspace=self.workspace),
             max_turns=self.max_turns,
             mode=self.mode,
@@ -216,7 +245,7 @@ def prepare(flags: Flags, *, note: Callable[[str], None], confirm: Confirm | Non
     if choice.provider == DEFAULT_PROVIDER:
         choice = replace(choice, model=_embedded_name(choice.model))
     note(f"victor: using {one_line(choice.reason)}")
-    _have_sandbox(settings.sandbox, note)
+    _have_sandbox(settings.sandbox, workspace, note)
     if choice.provider == DEFAULT_PROVIDER:
         _have_weights(choice.model, confirm)
     return Plan(
@@ -266,12 +295,20 @@ def _key(call_id: str, command: object) -> str:
     return f"{call_id}\0{command}"
 
 
-def _have_sandbox(mode: SandboxMode, note: Callable[[str], None]) -> None:
+def _have_sandbox(mode: SandboxMode, workspace: Path, note: Callable[[str], None]) -> None:
     """Try the sandbox before anything is asked; say so where there is none."""
+    from victor.sandbox.policy import policy_for
     from victor.sandbox.run import best_sandbox, sandbox_status
 
-    if best_sandbox(mode) is None:
-        note(f"victor: sandbox: {one_line(sandbox_status(mode).text, 300)}")
+    text = sandbox_status(mode).text if best_sandbox(mode) is None else ""
+    try:
+        policy_for(workspace)
+    except ConfigError as error:
+        if mode == "required":
+            raise
+        text = text or f"none here, so every command asks first: {error}"
+    if text:
+        note(f"victor: sandbox: {one_line(text, 300)}")
 
 
 def _asking(ask: Ask) -> Callable[[FailedOver], Awaitable[bool]]:

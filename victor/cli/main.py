@@ -136,6 +136,16 @@ def _run(
         float | None,
         typer.Option("--timeout", min=0.001, metavar="SECONDS", help="Give up after that long."),
     ] = None,
+    attach: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attach",
+            "-a",
+            metavar="FILE",
+            help="An image or a document that goes with the question; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
     explain_route: _ExplainRoute = False,
     verbose: _Verbose = False,
 ) -> None:
@@ -150,7 +160,14 @@ def _run(
         code = (
             _explained(flags, as_json=output is _Output.JSON)
             if explain_route
-            else run(prompt or (), flags, output=output.value, timeout_s=timeout, verbose=verbose)
+            else run(
+                prompt or (),
+                flags,
+                output=output.value,
+                timeout_s=timeout,
+                verbose=verbose,
+                attach=attach or (),
+            )
         )
     raise typer.Exit(code)
 

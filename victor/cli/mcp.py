@@ -83,14 +83,13 @@ def add_command(
             "url": url,
             "variables": variable,
             "network": network,
-            "sandbox": False if no_sandbox else None,
             "token_variable": token_variable,
             "oauth": oauth,
             "reads": reads,
         }
-        kept = {
-            key: item for key, item in given.items() if item or item is False and key == "sandbox"
-        }
+        kept: dict[str, Any] = {key: item for key, item in given.items() if item}
+        if no_sandbox:
+            kept["sandbox"] = False
         _add(name, kept)
         typer.echo(f"added {name} to {_file()}")
         code = _login(name) if oauth else _test(name)

@@ -17,9 +17,13 @@ from typing import Literal, TextIO, TypeAlias, assert_never
 from victor.agent.events import (
     AgentEvent,
     AnswerRestarted,
-    CircuitClosed,
-    CircuitOpened,
+    AttemptFailed,
+    AttemptStarted,
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
     FailedOver,
+    Held,
     KeySwitched,
     ReasoningDelta,
     RetryScheduled,
@@ -40,7 +44,12 @@ __all__ = ["Colour", "Renderer", "paint", "summary"]
 
 Colour: TypeAlias = Literal["dim", "bold", "red", "green", "yellow", "cyan"]
 
-_Trouble: TypeAlias = RetryScheduled | KeySwitched | FailedOver | CircuitOpened | CircuitClosed
+_Trouble: TypeAlias = (
+    Held | RetryScheduled | KeySwitched | FailedOver | BreakerOpened | BreakerClosed
+)
+
+_Quiet: TypeAlias = AttemptStarted | AttemptFailed | BreakerHalfOpened | ToolProgress
+"""What follows from these is shown, or is seen anyway."""
 
 _CODES: Mapping[Colour, str] = MappingProxyType(
     {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
@@ -102,22 +111,20 @@ class Renderer:
         Raises:
             BrokenPipeError: whoever read the output is gone.
         """
+        if isinstance(event, _Quiet):
+            return
+        if isinstance(event, _Trouble):
+            self._trouble(event)
+            return
         match event:
             case TextDelta(text=text):
                 self._piece(self.answer, self._text.feed(text))
             case ReasoningDelta(text=text):
-                if self.thinking:
-                    self._piece(self.notes, self._thoughts.feed(text), "dim")
-            case (
-                RetryScheduled() | KeySwitched() | FailedOver() | CircuitOpened() | CircuitClosed()
-            ):
-                self._trouble(event)
+                self._think(text)
             case AnswerRestarted(partial=partial, error=error):
                 self._restart(partial, error)
             case ToolStarted(call=call):
                 self._start(call)
-            case ToolProgress():
-                pass  # the line of the call says that it runs
             case ToolFinished():
                 self._finish(event)
             case TurnStarted():
@@ -157,6 +164,10 @@ class Renderer:
         tokens = f" · {used:,} tokens" if used is not None else ""
         self.note(f"{turns}{tokens} · {seconds:.1f} s")
 
+    def _think(self, text: str) -> None:
+        if self.thinking:
+            self._piece(self.notes, self._thoughts.feed(text), "dim")
+
     def _piece(self, stream: TextIO | None, text: str, colour: Colour | None = None) -> None:
         if stream is None or not text:
             return
@@ -168,21 +179,24 @@ class Renderer:
 
     def _trouble(self, event: _Trouble) -> None:
         match event:
+            case Held(reason=reason, wait_s=wait):
+                self._count_down(f"◷ held back: {one_line(reason, 300)}; goes out", wait)
             case RetryScheduled(error=error, wait_s=wait, attempt=attempt):
-                self._retry(f"↻ {one_line(error, 300)}; attempt {attempt + 1}", wait)
+                self._count_down(f"↻ {one_line(error, 300)}; attempt {attempt + 1}", wait)
             case KeySwitched(old=old, new=new, error=error):
                 self.note(f"⇢ key {one_line(old)} → {one_line(new)}: {one_line(error, 300)}")
-            case CircuitOpened(name=name, error=error):
+            case BreakerOpened(name=name, error=error, open_s=open_s):
                 why = f": {one_line(error, 300)}" if error else ""
-                self.note(f"⊘ {one_line(name)} is left alone for a while{why}")
-            case CircuitClosed(name=name):
+                while_s = "" if open_s is None else f" for {open_s:.1f} s"
+                self.note(f"⊘ {one_line(name)} is left alone{while_s}{why}")
+            case BreakerClosed(name=name):
                 self.note(f"⊙ {one_line(name)} is well again")
             case FailedOver():
                 self._move(event)
             case _:
                 assert_never(event)
 
-    def _retry(self, text: str, wait_s: float) -> None:
+    def _count_down(self, text: str, wait_s: float) -> None:
         if not self.live or wait_s < _SHORT_S or not _loop_runs():
             self.note(f"{text} in {wait_s:.1f} s")
             return

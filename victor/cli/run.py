@@ -9,20 +9,30 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import select
 import stat
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from victor.agent.events import (
     AgentEvent,
     AnswerRestarted,
+    AttemptFailed,
+    AttemptStarted,
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
     FailedOver,
+    Held,
+    KeySwitched,
+    RetryScheduled,
     RunFinished,
     RunResult,
     ToolFinished,
+    TurnStarted,
 )
 from victor.cli.approve import Approver
 from victor.cli.compose import Flags, Plan, prepare
@@ -45,10 +55,8 @@ from victor.cli.terminal import (
     person_descriptor,
     run_to_signal,
 )
-from victor.errors import VictorError
-
-if TYPE_CHECKING:
-    from victor.types import JsonObject
+from victor.errors import ConfigError, VictorError
+from victor.types import Attachment, JsonObject, Message
 
 __all__ = ["MOST_PIPED", "Output", "run"]
 
@@ -71,21 +79,41 @@ _CUT = {
 }
 
 
+_OF_REQUESTS = (
+    AnswerRestarted,
+    AttemptFailed,
+    AttemptStarted,
+    BreakerClosed,
+    BreakerHalfOpened,
+    BreakerOpened,
+    FailedOver,
+    Held,
+    KeySwitched,
+    RetryScheduled,
+)
+
+
 @dataclass(slots=True)
 class _Record:
     """What happened, for `--output json` and the exit code."""
 
     plan: Plan | None = None
     calls: list[ToolFinished] = field(default_factory=list)
-    seams: list[FailedOver | AnswerRestarted] = field(default_factory=list)
-    """Where one answer ends and another one begins."""
+    events: list[AgentEvent] = field(default_factory=list)
+    """What became of the requests, as docs/reference/events.md names it."""
+    moved: FailedOver | None = None
+    """Where the last turn went instead of where it was meant to go."""
     result: RunResult | None = None
 
     def see(self, event: AgentEvent) -> None:
         if isinstance(event, ToolFinished):
             self.calls.append(event)
-        elif isinstance(event, FailedOver | AnswerRestarted):
-            self.seams.append(event)
+        elif isinstance(event, _OF_REQUESTS):
+            self.events.append(event)
+            if isinstance(event, FailedOver):
+                self.moved = event
+        elif isinstance(event, TurnStarted):
+            self.moved = None
         elif isinstance(event, RunFinished):
             self.result = event.result
 
@@ -97,6 +125,7 @@ def run(
     output: Output = "text",
     timeout_s: float | None = None,
     verbose: bool = False,
+    attach: Sequence[str] = (),
 ) -> int:
     """Answer one question and return the exit code.
 
@@ -106,6 +135,7 @@ def run(
         output: `text` for the answer alone, `json` for one object that says all.
         timeout_s: seconds after which the whole run is given up.
         verbose: also show the model's thinking, and what the run took.
+        attach: paths or addresses of images and documents that go with the question.
 
     Raises:
         BrokenPipeError: whoever read stdout is gone.
@@ -113,7 +143,7 @@ def run(
     record = _Record()
     problem: VictorError | None = None
     try:
-        question = _question(words)
+        prompt = Message(role="user", content=_question(words), attachments=_attached(attach))
         record.plan = prepare(
             flags, note=note, confirm=confirm if person_descriptor() is not None else None
         )
@@ -125,7 +155,7 @@ def run(
             live=sys.stderr.isatty(),
             thinking=verbose,
         )
-        code = run_to_signal(_answer(record.plan, question, record, renderer, timeout_s))
+        code = run_to_signal(_answer(record.plan, prompt, record, renderer, timeout_s))
         renderer.end_line()
     except VictorError as error:
         problem, code = error, exit_code(error)
@@ -141,7 +171,7 @@ def run(
 
 
 async def _answer(
-    plan: Plan, question: str, record: _Record, renderer: Renderer, timeout_s: float | None
+    plan: Plan, prompt: Message, record: _Record, renderer: Renderer, timeout_s: float | None
 ) -> int:
     terminal = person_descriptor()
     ask = None if terminal is None else asker(renderer.question, KeyWatch(terminal))
@@ -149,9 +179,9 @@ async def _answer(
     began = asyncio.get_running_loop().time()
     limit = asyncio.timeout(timeout_s)
     try:
-        async with limit, plan.provider(ask) as provider:
-            agent = await plan.agent(provider, approver)
-            async for event in agent.stream(question):
+        async with limit, plan.provider(ask) as provider, plan.lent(renderer.note) as lent:
+            agent = await plan.agent(provider, approver, lent=lent)
+            async for event in agent.stream(prompt.content, attachments=prompt.attachments):
                 renderer.show(event)
                 record.see(event)
     except TimeoutError as error:
@@ -206,17 +236,25 @@ def _write_json(record: _Record, problem: VictorError | None, code: int) -> None
                 for event in record.calls
             ],
             "usage": result.usage.model_dump(),
-            "provider": record.plan.choice.provider if record.plan else None,
+            "provider": _answered_by(record),
             "model": result.model or (record.plan.choice.model if record.plan else None),
             "exit_code": int(code),
         }
-    document["events"] = [
-        {"type": "failed_over" if isinstance(one, FailedOver) else "answer_restarted"} | asdict(one)
-        for one in record.seams
-    ]
+    document["events"] = [{"type": _name(one)} | asdict(one) for one in record.events]
     # ASCII only: an escape sequence in an answer stays six harmless characters.
     sys.stdout.write(json.dumps(document) + "\n")
     sys.stdout.flush()
+
+
+def _answered_by(record: _Record) -> str | None:
+    if record.moved is not None:
+        return record.moved.new.partition("/")[0]
+    return None if record.plan is None else record.plan.choice.provider
+
+
+def _name(event: AgentEvent) -> str:
+    """Return an event's name in JSON: `RetryScheduled` is `retry_scheduled`."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", type(event).__name__).lower()
 
 
 def _question(words: Sequence[str]) -> str:
@@ -227,6 +265,13 @@ def _question(words: Sequence[str]) -> str:
     if not asked:
         return piped
     return f"{asked}\n\n<stdin>\n{piped}\n</stdin>" if piped.strip() else asked
+
+
+def _attached(sources: Sequence[str]) -> list[Attachment]:
+    try:
+        return [Attachment.from_source(one) for one in sources]
+    except ConfigError as error:
+        raise UsageError(f"--attach: {error}") from error
 
 
 def _piped() -> str:

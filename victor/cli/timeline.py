@@ -31,9 +31,9 @@ _TEXTS: Mapping[Happening, str] = MappingProxyType(
         "failed": "no answer after {seconds}{error}",
         "key_switched": "{who} refuses its first key; the next one is used",
         "refused": "refused at once: the circuit of {who} is open",
-        "restarted": "what was shown of the answer is discarded; it begins again",
-        "switched": "asks {who} instead",
-        "waiting": "waits {seconds}",
+        "answer_restarted": "what was shown of the answer is discarded; it begins again",
+        "failed_over": "asks {who} instead",
+        "retry_scheduled": "waits {seconds}",
     }
 )
 _COLOURS: Mapping[Happening, Colour] = MappingProxyType(
@@ -117,7 +117,7 @@ def _lines(events: Sequence[DrillEvent]) -> Iterator[_Line]:
     errors: dict[int, str | None] = {}
     for at, event in enumerate(events):
         if event.request in quiet:
-            if event.what == "switched":
+            if event.what == "failed_over":
                 continue  # the answer says by whom
             if alike and (alike[0].what, alike[0].who) != (event.what, event.who):
                 yield from _together(alike)
@@ -126,7 +126,7 @@ def _lines(events: Sequence[DrillEvent]) -> Iterator[_Line]:
             continue
         yield from _together(alike)
         alike = []
-        if event.what == "waiting" and at and _is_its_wait(events[at - 1], event):
+        if event.what == "retry_scheduled" and at and _is_its_wait(events[at - 1], event):
             continue
         # What the last try failed of need not be said again.
         line = _line(event, known=errors.get(event.request))
@@ -142,12 +142,12 @@ def _lines(events: Sequence[DrillEvent]) -> Iterator[_Line]:
 def _is_its_wait(failure: DrillEvent, wait: DrillEvent) -> bool:
     """Tell whether a wait follows a failure at once, so that they share a line."""
     kinds = (failure.what, wait.what)
-    return kinds == ("attempt_failed", "waiting") and failure.request == wait.request
+    return kinds == ("attempt_failed", "retry_scheduled") and failure.request == wait.request
 
 
 def _quiet(events: Sequence[DrillEvent]) -> frozenset[int]:
     """Return the requests of which there is nothing to tell but how they ended."""
-    loud = {event.request for event in events if event.what not in ("switched", *_ALIKE)}
+    loud = {event.request for event in events if event.what not in ("failed_over", *_ALIKE)}
     return frozenset(event.request for event in events) - loud
 
 

@@ -74,9 +74,9 @@ def _checked(changed: str, servers: Mapping[str, Any], content: str) -> str:
     """Return the new text if it says what it should, and nothing else has changed."""
     old = {key: item for key, item in _parsed(content).items() if key != "mcp"}
     try:
-        new = _parsed(changed)
-    except ConfigError:
-        new = {}
+        new = tomllib.loads(changed)
+    except ValueError:
+        new = None
     if new != {**old, **({"mcp": dict(servers)} if servers else {})}:
         raise ConfigError(
             "the settings file is written in a way that cannot be changed safely: edit its table "
