@@ -27,6 +27,7 @@ RE_EXPORTING = {
     "victor.resilience.pipeline",
     "victor.resilience.votes",
     "victor.testing.faults",
+    "victor.tools.base",
 }
 
 
