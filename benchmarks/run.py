@@ -21,6 +21,7 @@ import platformdirs
 ROOT = Path(__file__).resolve().parent.parent
 HARNESS = ROOT.parent / "shared" / "bench"
 MODES = "import,first,call,stream,ttft,concurrent,agent20,agent100,cli"
+OVER_ANTHROPIC = ("call", "stream", "ttft", "agent20")
 
 
 def main() -> None:
@@ -38,12 +39,21 @@ def main() -> None:
         venv.create(floor, with_pip=True)
         pip = [str(floor / "bin" / "python"), "-m", "pip"]
         subprocess.run([*pip, "install", "-q", "httpx"], check=True)
-    command = [sys.executable, "bench.py", "run", "--peers", "httpx_json,victor"]
-    command += ["--modes", args.modes, "--python", f"victor={sys.executable}"]
-    command += ["--rounds", str(args.rounds)] if args.rounds else []
+    _measure(place, "victor", "httpx_json", args.modes, args.rounds)
+    if over_anthropic := ",".join(one for one in OVER_ANTHROPIC if one in args.modes.split(",")):
+        print("\nOver Anthropic Messages; the row called anthropic is victor's:", flush=True)
+        _measure(place, "anthropic", "httpx_json_anthropic", over_anthropic, args.rounds)
+
+
+def _measure(place: Path, peer: str, floor: str, modes: str, rounds: int | None) -> None:
+    """Measure victor in the place of a peer, and print what it comes to."""
+    out = str(place / "results" / f"{peer}.json")
+    command = [sys.executable, "bench.py", "run", "--peers", f"{floor},{peer}", "--out", out]
+    command += ["--modes", modes, "--python", f"{peer}={sys.executable}"]
+    command += ["--adapters", str(ROOT / "benchmarks" / "adapters")]
+    command += ["--rounds", str(rounds)] if rounds else []
     subprocess.run(command, cwd=place, check=True)
-    report = [sys.executable, "bench.py", "report", "results/run.json"]
-    subprocess.run(report, cwd=place, check=True)
+    subprocess.run([sys.executable, "bench.py", "report", out], cwd=place, check=True)
 
 
 if __name__ == "__main__":

@@ -9,6 +9,8 @@ import pytest
 
 from tests.config.memory_keyring import MemoryKeyring
 
+_SECRET = ("_API_KEY", "_API_KEYS", "_PROXY", "_proxy")
+
 
 @pytest.fixture
 def memory() -> Iterator[MemoryKeyring]:
@@ -21,7 +23,7 @@ def memory() -> Iterator[MemoryKeyring]:
 
 @pytest.fixture(autouse=True)
 def _a_new_machine(memory: MemoryKeyring, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in [name for name in os.environ if name.endswith(("_API_KEY", "_PROXY", "_proxy"))]:
+    for name in [name for name in os.environ if name.endswith(_SECRET)]:
         monkeypatch.delenv(name)
     monkeypatch.delenv("VICTOR_CONFIG", raising=False)
     for kind in ("CONFIG", "STATE", "CACHE"):

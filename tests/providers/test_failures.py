@@ -99,6 +99,8 @@ def test_a_status_alone_decides_where_the_body_says_nothing(
         # the model
         (400, _openai("unknown", "model_not_found"), ModelNotFoundError),
         (400, _openai("The requested model 'x' does not exist."), ModelNotFoundError),
+        (400, _openai("acme/x is not a valid model ID"), ModelNotFoundError),
+        (400, _openai("The supported API model names are a or b, but you"), ModelNotFoundError),
         (404, {"error": "model 'x' not found"}, ModelNotFoundError),
         (404, _openai("nope", "DeploymentNotFound"), ModelNotFoundError),
         (404, {"message": "model 'command' was removed on September 15"}, ModelNotFoundError),
@@ -130,7 +132,7 @@ def test_a_status_alone_decides_where_the_body_says_nothing(
         # what a 429 may mean
         (429, {"message": "Too many tokens, please wait"}, ProviderRateLimitError),
         (429, {"message": "up", "code": "ModelNotReadyException"}, ProviderOverloadedError),
-        (429, _openai("Request too large: Limit 3000, Requested 5,000"), ContextWindowExceededError),
+        (429, _openai("Request too large: Limit 300, Requested 5,000"), ContextWindowExceededError),
         (429, _openai("Request too large: Limit 30000, Requested 10"), ProviderRateLimitError),
         (
             429,
@@ -403,6 +405,10 @@ def test_a_wrong_address_hints_at_the_version() -> None:
         ({"error": {"code": "insufficient_quota"}}, ProviderQuotaError, None),
         ({"status_code": 400, "error": "tool_use_failed"}, ProviderInvalidResponseError, 400),
         ({"error": {"code": "tool_use_failed"}}, ProviderInvalidResponseError, None),
+        ("this resulted in an invalid tool generation", ProviderInvalidResponseError, None),
+        ({"detail": "decoding failed, retry or use a larger context size"}, ProviderServerError,
+         None),
+        ({"error": "9 tokens exceed the context size"}, ContextWindowExceededError, None),
         ({"error": {"code": 200, "message": "odd"}}, ProviderServerError, None),
         ("text", ProviderServerError, None),
         (None, ProviderServerError, None),

@@ -8,10 +8,10 @@ import pytest
 from tests.providers.author import ANSWER, HI, down
 from tests.providers.loopback import STREAM, connect, failures
 from tests.providers.routing import Named, Told, labels, together
-from tests.resilience.clocks import now, run
 from victor.errors import ProviderInvalidRequestError, ProviderServerError, ProviderTimeoutError
 from victor.providers.failover import FailoverProvider
 from victor.testing.faults import STALL, FaultServer
+from victor.testing.virtual import now, run_virtual
 from victor.types import StreamChunk
 
 
@@ -65,7 +65,7 @@ def test_a_route_that_is_fast_enough_answers_alone() -> None:
         assert await streamed(hedged(first, second)) == ("one", ["a/m"], 1)
         assert second.asked == []
 
-    run(main())
+    run_virtual(main())
 
 
 def test_the_first_content_wins_and_the_loser_is_cancelled_without_a_vote() -> None:
@@ -85,7 +85,7 @@ def test_the_first_content_wins_and_the_loser_is_cancelled_without_a_vote() -> N
         first.after_s = 0
         assert (await streamed(both))[0] == "one"
 
-    run(main())
+    run_virtual(main())
 
 
 def test_the_first_route_may_still_win() -> None:
@@ -95,7 +95,7 @@ def test_the_first_route_may_still_win() -> None:
         assert found == ("one", ["b/its-own!", "a/m"], 3)
         assert (second.cancelled, told.moves) == (1, [])
 
-    run(main())
+    run_virtual(main())
 
 
 def test_if_the_first_one_fails_meanwhile_the_second_goes_on() -> None:
@@ -105,7 +105,7 @@ def test_if_the_first_one_fails_meanwhile_the_second_goes_on() -> None:
         assert found == ("two", ["a/m!", "b/its-own"], 11)
         assert isinstance(told.moves[0].error, ProviderServerError)
 
-    run(main())
+    run_virtual(main())
 
 
 def test_if_the_second_one_fails_meanwhile_the_first_goes_on() -> None:
@@ -115,7 +115,7 @@ def test_if_the_second_one_fails_meanwhile_the_first_goes_on() -> None:
         assert found == ("one", ["b/its-own!", "a/m"], 9)
         assert told.moves == []
 
-    run(main())
+    run_virtual(main())
 
 
 def test_if_both_fail_the_next_route_is_asked_and_helped_in_its_turn() -> None:
@@ -125,7 +125,7 @@ def test_if_both_fail_the_next_route_is_asked_and_helped_in_its_turn() -> None:
         found = await streamed(hedged(first, second, third))
         assert found == ("three", ["a/m!", "b/its-own!", "c/its-own"], 6)
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_wrong_request_ends_both() -> None:
@@ -137,7 +137,7 @@ def test_a_wrong_request_ends_both() -> None:
         assert labels(caught.value.attempts) == ["a/m!"]
         assert second.cancelled == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_leaving_ends_both() -> None:
@@ -148,7 +148,7 @@ def test_leaving_ends_both() -> None:
                 await streamed(hedged(first, second))
         assert (first.cancelled, second.cancelled) == (1, 1)
 
-    run(main())
+    run_virtual(main())
 
 
 def test_two_that_begin_at_once_are_not_both_left_open() -> None:
@@ -158,7 +158,7 @@ def test_two_that_begin_at_once_are_not_both_left_open() -> None:
         assert found[0] == "one"
         assert [one.ended for one in (first, second)] == [1, len(second.asked)]
 
-    run(main())
+    run_virtual(main())
 
 
 def test_without_another_route_that_is_well_the_first_one_is_waited_for() -> None:
@@ -168,7 +168,7 @@ def test_without_another_route_that_is_well_the_first_one_is_waited_for() -> Non
         second.breaker.force_open()
         assert await streamed(hedged(first, second)) == ("one", ["a/m"], 9)
 
-    run(main())
+    run_virtual(main())
 
 
 def test_what_a_server_runs_itself_is_never_asked_for_twice() -> None:
@@ -178,7 +178,7 @@ def test_what_a_server_runs_itself_is_never_asked_for_twice() -> None:
         assert found == ("one", ["a/m"], 9)
         assert second.asked == []
 
-    run(main())
+    run_virtual(main())
 
 
 async def test_over_real_connections_the_slow_one_is_closed() -> None:

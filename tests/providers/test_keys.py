@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
-from tests.resilience.clocks import now, run
 from victor.errors import ProviderAuthError, ProviderQuotaError, ProviderRateLimitError
 from victor.providers.keys import CallGate, session_of, stated_rest_s, tokens_of
 from victor.providers.request import ChatRequest
+from victor.resilience.events import Held
 from victor.resilience.keypool import KeyPool
 from victor.resilience.throttle import Throttle
+from victor.testing.virtual import now, run_virtual
 from victor.types import Message, Usage
 
 SYSTEM = Message(role="system", content="Be brief.")
@@ -109,7 +110,7 @@ def test_a_call_waits_for_the_key_that_is_back_first() -> None:
         await gate(pool).wait()
         assert now() == pytest.approx(12)
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -127,7 +128,7 @@ def test_no_call_waits_for_a_key_longer_than_it_may_take(
                 await gate(pool, within_s=within_s).wait()
         assert now() == (12 if passes else 0)
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -146,7 +147,7 @@ def test_no_call_waits_for_a_key_that_was_refused(
             await gate(pool, within_s=None).wait()
         assert now() == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_call_waits_for_its_turn_for_what_is_left_of_its_time() -> None:
@@ -162,7 +163,7 @@ def test_a_call_waits_for_its_turn_for_what_is_left_of_its_time() -> None:
         assert (caught.value.provider, caught.value.model) == ("acme", "m")
         assert now() == 70
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -188,4 +189,20 @@ def test_the_estimate_gives_way_to_what_was_used(usage: Usage | None, left: int)
         await throttle.wait(1)
         assert now() == 60
 
-    run(main())
+    run_virtual(main())
+
+
+def test_waits_for_a_key_and_for_a_turn_are_told() -> None:
+    async def main() -> None:
+        pool, throttle = limited(10), Throttle(1, clock=now)
+        await throttle.wait()
+        told: list[object] = []
+        await gate(pool, throttle).wait(told.append)
+        key, turn = told
+        assert isinstance(key, Held)
+        assert isinstance(turn, Held)
+        assert (key.wait_s, turn.wait_s) == (10, 50)
+        assert "no key can be used for m" in key.reason
+        assert "limit per minute" in turn.reason
+
+    run_virtual(main())

@@ -120,7 +120,7 @@ def test_a_tool_choice_that_means_nothing_is_refused(choice: Any) -> None:
             OutputSchema(SCHEMA, "n", strict=True),
         ),
         ({"type": "json_schema", "json_schema": {"schema": SCHEMA}}, OutputSchema(SCHEMA)),
-        (Weather, OutputSchema(Weather.model_json_schema(), "Weather")),
+        (Weather, OutputSchema(Weather.model_json_schema(), "Weather", is_class=True)),
     ],
     ids=["text", "any", "any-with-schema", "flat", "nested", "nameless", "pydantic"],
 )

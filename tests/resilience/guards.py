@@ -5,10 +5,10 @@ Knows nothing about what it guards.
 
 from __future__ import annotations
 
-from tests.resilience.clocks import now
 from victor.resilience.breaker import BreakerPolicy, CircuitBreaker
 from victor.resilience.pipeline import Deadlines, Pipeline
 from victor.resilience.retry import RetryPolicy
+from victor.testing.virtual import now
 
 NO_RETRY = RetryPolicy(max_retries=0)
 

@@ -57,8 +57,7 @@ def streamed(
 ) -> AsyncGenerator[Item, None]:
     return pipeline.stream(
         source,
-        has_content=lambda item: bool(item.text),
+        content_of=lambda item: item.text or None,
         is_final=lambda item: item.final,
-        text_of=lambda item: item.text,
         deadlines=deadlines,
     )

@@ -330,7 +330,7 @@ def test_listeners_hear_of_every_change_once() -> None:
     circuit.force_open()
     circuit.auto()
     assert heard == [
-        BreakerOpened("api", 1000.75, error),
+        BreakerOpened("api", 1000.75, error, 0.75),
         BreakerHalfOpened("api"),
         BreakerClosed("api"),
         BreakerOpened("api", math.inf, None),

@@ -37,7 +37,7 @@ def test_a_circuit_that_others_opened_is_open(
     with pytest.raises(CircuitOpenError, match=r"next try in 7\.0 s .*HTTP 500") as caught:
         circuit.admit()
     assert caught.value.last_error is error
-    assert told == [BreakerOpened("api", clock.now + 7, error)]
+    assert told == [BreakerOpened("api", clock.now + 7, error, 7)]
     circuit.adopt(clock.now + 9, trips=1, error=error)
     assert circuit.wait_s() == 9
     assert len(told) == 1

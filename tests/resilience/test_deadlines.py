@@ -7,8 +7,8 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.resilience.clocks import now, run
 from victor.resilience.deadlines import Deadlines, Watchdog
+from victor.testing.virtual import now, run_virtual
 
 
 class TooLateError(Exception):
@@ -51,7 +51,7 @@ def test_a_wait_that_is_too_long_is_ended_on_time() -> None:
         assert task.cancelling() == 0
         return now()
 
-    assert run(main()) == pytest.approx(5.0)
+    assert run_virtual(main()) == pytest.approx(5.0)
 
 
 def test_only_waiting_counts() -> None:
@@ -67,7 +67,7 @@ def test_only_waiting_counts() -> None:
         assert not dog.total_is_up
         dog.close()
 
-    run(main())
+    run_virtual(main())
 
 
 def test_restart_gives_a_new_limit_and_leaves_the_total() -> None:
@@ -83,7 +83,7 @@ def test_restart_gives_a_new_limit_and_leaves_the_total() -> None:
         assert now() == pytest.approx(10.0)
         dog.close()
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_shorter_limit_moves_the_timer_forward() -> None:
@@ -96,7 +96,7 @@ def test_a_shorter_limit_moves_the_timer_forward() -> None:
         dog.close()
         return now()
 
-    assert run(main()) == pytest.approx(3.0)
+    assert run_virtual(main()) == pytest.approx(3.0)
 
 
 def test_without_limits_it_never_fires() -> None:
@@ -108,7 +108,7 @@ def test_without_limits_it_never_fires() -> None:
         dog.close()
         dog.close()
 
-    run(main())
+    run_virtual(main())
 
 
 def test_every_wait_may_happen_in_another_task() -> None:
@@ -121,7 +121,7 @@ def test_every_wait_may_happen_in_another_task() -> None:
         assert now() == pytest.approx(5.0)
         dog.close()
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_callers_cancellation_stays_one() -> None:
@@ -135,7 +135,7 @@ def test_a_callers_cancellation_stays_one() -> None:
         assert task.cancelled()
         dog.close()
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize("caller_s", [5.0, 5.5], ids=["at the same time", "while it unwinds"])
@@ -155,7 +155,7 @@ def test_a_callers_cancellation_that_meets_ours_stays_one(caller_s: float) -> No
         assert task.cancelled()
         dog.close()
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_it_nests_in_a_callers_timeout(caller_s: float, *, ours: bool) -> None:
                 await guarded(dog, forever)
         dog.close()
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_task_that_ignored_an_earlier_cancellation_still_gets_its_timeout() -> None:
@@ -188,7 +188,7 @@ def test_a_task_that_ignored_an_earlier_cancellation_still_gets_its_timeout() ->
         task.cancel()
         await task
 
-    run(main())
+    run_virtual(main())
 
 
 def test_code_that_turns_the_cancellation_into_its_own_error_is_seen_through() -> None:
@@ -204,7 +204,7 @@ def test_code_that_turns_the_cancellation_into_its_own_error_is_seen_through() -
             await guarded(dog, converting)
         dog.close()
 
-    run(main())
+    run_virtual(main())
 
 
 def test_code_that_swallows_the_cancellation_leaves_no_trace_of_it() -> None:
@@ -222,7 +222,7 @@ def test_code_that_swallows_the_cancellation_leaves_no_trace_of_it() -> None:
         assert task is not None
         return task.cancelling()
 
-    assert run(main()) == 0
+    assert run_virtual(main()) == 0
 
 
 def test_what_breaks_on_its_own_is_not_claimed() -> None:
@@ -235,7 +235,7 @@ def test_what_breaks_on_its_own_is_not_claimed() -> None:
             await guarded(dog, broken)
         dog.close()
 
-    run(main())
+    run_virtual(main())
 
 
 async def test_time_in_which_the_loop_stood_still_does_not_count() -> None:

@@ -9,7 +9,6 @@ from typing import Literal
 
 import pytest
 
-from tests.resilience.clocks import now, run
 from tests.resilience.guards import NO_RETRY, failures, guard, state
 from victor.errors import (
     CircuitOpenError,
@@ -30,6 +29,7 @@ from victor.resilience.pipeline import (
     RetryScheduled,
 )
 from victor.resilience.retry import RetryBudget, RetryPolicy
+from victor.testing.virtual import now, run_virtual
 
 
 class Script:
@@ -62,7 +62,7 @@ def test_an_answer_of_no_use_is_asked_for_once_more(
         assert script.times == [0, 1]
         assert failures(pipeline) == failed
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_transient_failure_is_retried_on_schedule() -> None:
@@ -73,7 +73,7 @@ def test_a_transient_failure_is_retried_on_schedule() -> None:
         assert script.times == [0, 1, 3, 7]
         assert failures(pipeline) == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_the_last_error_is_raised_unchanged_and_without_a_last_sleep() -> None:
@@ -85,7 +85,7 @@ def test_the_last_error_is_raised_unchanged_and_without_a_last_sleep() -> None:
         assert caught.value.__context__ is None
         assert now() == 3
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_what_cannot_get_better_is_tried_once(error: Exception) -> None:
         assert len(script.times) == 1
         assert failures(pipeline) == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_it_waits_as_long_as_the_server_asks() -> None:
@@ -116,7 +116,7 @@ def test_it_waits_as_long_as_the_server_asks() -> None:
         assert await guard().call(script) == "fine"
         assert script.times == [0, 30]
 
-    run(main())
+    run_virtual(main())
 
 
 def test_an_open_circuit_refuses_at_once_and_names_the_wait() -> None:
@@ -131,7 +131,7 @@ def test_an_open_circuit_refuses_at_once_and_names_the_wait() -> None:
         assert script.times == [0]
         assert now() == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_when_the_circuit_opens_between_attempts_the_real_error_is_raised() -> None:
@@ -145,7 +145,7 @@ def test_when_the_circuit_opens_between_attempts_the_real_error_is_raised() -> N
         assert len(script.times) == 3
         assert now() == 3  # it did not sleep to be refused
 
-    run(main())
+    run_virtual(main())
 
 
 def test_when_others_open_the_circuit_during_a_wait_the_real_error_is_raised() -> None:
@@ -160,7 +160,7 @@ def test_when_others_open_the_circuit_during_a_wait_the_real_error_is_raised() -
             await task
         assert caught.value is error
 
-    run(main())
+    run_virtual(main())
 
 
 def test_an_attempt_that_takes_too_long_is_ended_and_tried_again() -> None:
@@ -169,7 +169,7 @@ def test_an_attempt_that_takes_too_long_is_ended_and_tried_again() -> None:
         assert await guard(deadlines=Deadlines(call_s=5)).call(script) == "fine"
         assert script.times == [0, 6]
 
-    run(main())
+    run_virtual(main())
 
 
 def test_our_deadline_names_the_endpoint_the_phase_and_the_limit() -> None:
@@ -180,7 +180,7 @@ def test_our_deadline_names_the_endpoint_the_phase_and_the_limit() -> None:
         assert failures(pipeline) == 1
         assert await pipeline.call(Script(1e6), deadlines=Deadlines(call_s=None)) == "slow"
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize("at", [1.0, 5.5], ids=["in the attempt", "in the wait"])
@@ -198,7 +198,7 @@ def test_a_cancelled_call_ends_at_once_without_a_vote_of_its_own(at: float) -> N
         assert failures(pipeline) == before
         assert len(script.times) == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_callers_timeout_is_not_a_failure() -> None:
@@ -210,7 +210,7 @@ def test_a_callers_timeout_is_not_a_failure() -> None:
                     await pipeline.call(Script(100.0))
         assert failures(pipeline) == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_cancelled_trial_call_lets_the_next_one_try() -> None:
@@ -227,7 +227,7 @@ def test_a_cancelled_trial_call_lets_the_next_one_try() -> None:
         assert await pipeline.call(Script("fine")) == "fine"
         assert state(pipeline) == "closed"
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_hundred_calls_that_fail_together_all_see_their_own_error_and_one_trip() -> None:
@@ -246,7 +246,7 @@ def test_a_hundred_calls_that_fail_together_all_see_their_own_error_and_one_trip
         assert await asyncio.gather(*calls, return_exceptions=True) == errors
         assert len(heard) == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_hundred_calls_at_a_half_open_circuit_make_one_attempt() -> None:
@@ -263,7 +263,7 @@ def test_a_hundred_calls_at_a_half_open_circuit_make_one_attempt() -> None:
         assert results.count("slow") == 1
         assert sum(isinstance(result, CircuitOpenError) for result in results) == 99
 
-    run(main())
+    run_virtual(main())
 
 
 def test_without_a_breaker_retries_and_deadlines_remain() -> None:
@@ -272,7 +272,7 @@ def test_without_a_breaker_retries_and_deadlines_remain() -> None:
         assert pipeline.breaker is None
         assert await pipeline.call(Script(100.0, ConnectionError(), "fine")) == "fine"
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_budget_ends_retries_that_the_policy_would_allow() -> None:
@@ -293,7 +293,7 @@ def test_a_budget_ends_retries_that_the_policy_would_allow() -> None:
         assert await pipeline.call(Script("fine")) == "fine"
         assert budget.tokens == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_observers_are_told_in_order_and_once() -> None:
@@ -319,16 +319,16 @@ def test_observers_are_told_in_order_and_once() -> None:
         with pytest.raises(ConnectionError):
             await pipeline.call(fail, on_event=this_call.append)
         assert this_call == [
-            AttemptStarted(1),
+            AttemptStarted(1, "api"),
             AttemptFailed(error, 1, 2.0),
             RetryScheduled(error, 1.0, 1),
-            AttemptStarted(2),
-            BreakerOpened("api", 6.0, error),
+            AttemptStarted(2, "api"),
+            BreakerOpened("api", 6.0, error, 1.0),
             AttemptFailed(error, 2, 2.0),
         ]
         assert always == this_call
 
-    run(main())
+    run_virtual(main())
 
 
 def test_what_an_observer_raises_stays_out_of_the_call(caplog: pytest.LogCaptureFixture) -> None:
@@ -340,7 +340,7 @@ def test_what_an_observer_raises_stays_out_of_the_call(caplog: pytest.LogCapture
         with caplog.at_level(logging.ERROR):
             assert await guard().call(script, on_event=broken) == "fine"
 
-    run(main())
+    run_virtual(main())
     assert "observer bug" in caplog.text
 
 
@@ -359,7 +359,7 @@ def test_call_once_judges_an_unchecked_response_by_its_status(status: int, count
             assert await pipeline.call_once(once) is answer
         assert (state(pipeline) == "open") == (counted == 5)
 
-    run(main())
+    run_virtual(main())
 
 
 def test_call_once_neither_retries_nor_swallows() -> None:
@@ -374,14 +374,14 @@ def test_call_once_neither_retries_nor_swallows() -> None:
         with pytest.raises(CircuitOpenError):
             await pipeline.call_once(script)
 
-    run(main())
+    run_virtual(main())
 
 
 def test_call_once_works_without_a_breaker() -> None:
     async def main() -> str:
         return await guard(breaker=False).call_once(Script("fine"))
 
-    assert run(main()) == "fine"
+    assert run_virtual(main()) == "fine"
 
 
 def test_a_finished_call_leaves_nothing_behind() -> None:
@@ -402,6 +402,6 @@ def test_a_finished_call_leaves_nothing_behind() -> None:
         answer = await pipeline.call(attempt)
         return weakref.ref(answer)
 
-    gone = run(main())
+    gone = run_virtual(main())
     gc.collect()
     assert gone() is None

@@ -1,28 +1,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 
 import pytest
 
-from tests.resilience.clocks import now, run
 from tests.resilience.guards import NO_RETRY, failures, guard
 from tests.resilience.sources import END, Item, Source, Step
 from victor.errors import CircuitOpenError, ProviderRateLimitError, ProviderServerError
-from victor.resilience.pipeline import Deadlines, Pipeline
-
-Before = Callable[[], Awaitable[None]]
+from victor.resilience.events import AttemptStarted, Held
+from victor.resilience.pipeline import Before, Deadlines, Observer, Pipeline
+from victor.testing.virtual import now, run_virtual
 
 
 class Gate:
-    """Lets attempts wait; notes when they were let through."""
+    """Lets attempts wait, and says so; notes when they were let through."""
 
     def __init__(self, wait_s: float = 0, error: Exception | None = None) -> None:
         self.wait_s = wait_s
         self.error = error
         self.times: list[float] = []
 
-    async def __call__(self) -> None:
+    async def __call__(self, observe: Observer | None) -> None:
+        if observe is not None:
+            observe(Held("its turn", self.wait_s))
         await asyncio.sleep(self.wait_s)
         if self.error is not None:
             raise self.error
@@ -36,9 +36,8 @@ async def asked(how: str, pipeline: Pipeline, before: Before, *steps: Exception 
     if how == "stream":
         stream = pipeline.stream(
             source,
-            has_content=lambda item: bool(item.text),
+            content_of=lambda item: item.text or None,
             is_final=lambda item: item.final,
-            text_of=lambda item: item.text,
             before=before,
         )
         assert [item.text for item in [item async for item in stream]] == ["x", ""]
@@ -62,7 +61,7 @@ def test_what_comes_before_an_attempt_takes_nothing_from_its_deadline(how: str) 
         assert await asked(how, guard(deadlines=limits), gate, 50.0) == 1
         assert (gate.times, now()) == ([50], 100)
 
-    run(main())
+    run_virtual(main())
 
 
 @either
@@ -73,7 +72,7 @@ def test_every_attempt_passes_it(how: str) -> None:
         assert await asked(how, guard(), gate, down, down, 0.0) == 3
         assert gate.times == [10, 21, 33]
 
-    run(main())
+    run_virtual(main())
 
 
 @either
@@ -87,7 +86,7 @@ def test_its_refusal_ends_the_call_and_says_nothing_about_the_endpoint(how: str)
         assert pipeline.breaker is not None
         assert pipeline.breaker.snapshot().calls == 0
 
-    run(main())
+    run_virtual(main())
 
 
 @either
@@ -102,7 +101,7 @@ def test_an_open_circuit_refuses_without_it(how: str) -> None:
         assert (gate.times, now()) == ([30], 30)
         assert failures(pipeline) == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_without_a_breaker_it_is_passed_too() -> None:
@@ -111,4 +110,16 @@ def test_without_a_breaker_it_is_passed_too() -> None:
         assert await asked("call", guard(breaker=False), gate, 0.0) == 1
         assert gate.times == [5]
 
-    run(main())
+    run_virtual(main())
+
+
+@either
+def test_it_is_given_whom_to_tell_of_waits(how: str) -> None:
+    async def main() -> None:
+        told: list[object] = []
+        pipeline = guard()
+        pipeline._on_event = told.append
+        assert await asked(how, pipeline, Gate(5), 0.0) == 1
+        assert told == [Held("its turn", 5), AttemptStarted(1, "api")]
+
+    run_virtual(main())

@@ -7,7 +7,6 @@ from contextlib import aclosing
 
 import pytest
 
-from tests.resilience.clocks import now, run
 from tests.resilience.guards import NO_RETRY, failures, guard, state
 from tests.resilience.sources import BEAT, END, Item, Source, Step, streamed
 from victor.errors import (
@@ -18,6 +17,7 @@ from victor.errors import (
     StreamInterruptedError,
 )
 from victor.resilience.pipeline import Deadlines, Pipeline
+from victor.testing.virtual import now, run_virtual
 
 
 async def collect(
@@ -49,7 +49,7 @@ def test_a_stream_passes_through_whole() -> None:
         assert pipeline.breaker is not None
         assert pipeline.breaker.snapshot().calls == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_before_its_first_content_a_stream_is_tried_again() -> None:
@@ -58,7 +58,7 @@ def test_before_its_first_content_a_stream_is_tried_again() -> None:
         assert await collect(guard(), source) == [BEAT, Item("a"), END]
         assert now() == 3
 
-    run(main())
+    run_virtual(main())
 
 
 def test_after_its_first_content_a_stream_is_not_tried_again() -> None:
@@ -76,7 +76,7 @@ def test_after_its_first_content_a_stream_is_not_tried_again() -> None:
         assert "api: the stream broke after 5 characters: ConnectionResetError: gone" in str(error)
         assert failures(pipeline) == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_break_is_judged_by_what_broke_it() -> None:
@@ -86,7 +86,7 @@ def test_a_break_is_judged_by_what_broke_it() -> None:
             await collect(pipeline, Source([Item("a"), TypeError("bug")]))
         assert failures(pipeline) == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_an_authors_own_interruption_is_passed_on_as_it_is() -> None:
@@ -97,7 +97,7 @@ def test_an_authors_own_interruption_is_passed_on_as_it_is() -> None:
         assert caught.value is error
         assert failures(pipeline) == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_stream_that_ends_too_early_without_content_is_tried_again() -> None:
@@ -112,7 +112,7 @@ def test_a_stream_that_ends_too_early_without_content_is_tried_again() -> None:
             await collect(pipeline, Source([BEAT]))
         assert failures(pipeline) == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_stream_that_ends_too_early_after_content_is_interrupted() -> None:
@@ -123,7 +123,7 @@ def test_a_stream_that_ends_too_early_after_content_is_interrupted() -> None:
         assert caught.value.partial == "a"
         assert failures(pipeline) == 1
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize("after", [ConnectionResetError("gone"), 1e6], ids=["break", "stall"])
@@ -133,7 +133,7 @@ def test_what_breaks_after_the_final_item_takes_nothing_away(after: Step) -> Non
         assert await collect(pipeline, Source([Item("a"), END, after])) == [Item("a"), END]
         assert failures(pipeline) == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_bug_after_the_final_item_is_not_hidden() -> None:
@@ -141,7 +141,7 @@ def test_a_bug_after_the_final_item_is_not_hidden() -> None:
         with pytest.raises(TypeError, match="bug"):
             await collect(guard(), Source([END, TypeError("bug")]))
 
-    run(main())
+    run_virtual(main())
 
 
 LIMITS = Deadlines(first_content_s=5, idle_s=2, total_s=20)
@@ -163,7 +163,7 @@ def test_heartbeats_are_not_content(script: list[Step], message: str, at: float)
         assert now() == pytest.approx(at)
         assert failures(pipeline) == 1
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -186,7 +186,7 @@ def test_a_stream_that_stalls_after_content_is_interrupted(
         assert now() == pytest.approx(at)
         assert failures(pipeline) == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_stalled_start_is_tried_again() -> None:
@@ -195,7 +195,7 @@ def test_a_stalled_start_is_tried_again() -> None:
         assert await collect(guard(), source, LIMITS) == [Item("a"), END]
         assert now() == pytest.approx(6)
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_consumer_may_take_as_long_as_it_likes() -> None:
@@ -206,7 +206,7 @@ def test_a_consumer_may_take_as_long_as_it_likes() -> None:
             await asyncio.sleep(3600)
         assert failures(pipeline) == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_stream_may_be_read_from_one_task_after_another() -> None:
@@ -219,7 +219,7 @@ def test_a_stream_may_be_read_from_one_task_after_another() -> None:
         with pytest.raises(StreamInterruptedError):
             await asyncio.create_task(pull(stream))
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_consumer_that_leaves_closes_the_source_and_has_no_vote() -> None:
@@ -233,7 +233,7 @@ def test_a_consumer_that_leaves_closes_the_source_and_has_no_vote() -> None:
         assert pipeline.breaker is not None
         assert pipeline.breaker.snapshot().calls == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_consumer_that_leaves_at_the_final_item_has_seen_a_success() -> None:
@@ -247,7 +247,7 @@ def test_a_consumer_that_leaves_at_the_final_item_has_seen_a_success() -> None:
         seen = pipeline.breaker.snapshot()
         assert (seen.calls, seen.failures) == (1, 0)
 
-    run(main())
+    run_virtual(main())
 
 
 def test_an_abandoned_stream_is_closed_when_it_is_collected() -> None:
@@ -261,7 +261,7 @@ def test_an_abandoned_stream_is_closed_when_it_is_collected() -> None:
         assert source.closed == 1
         assert failures(pipeline) == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_what_the_consumer_throws_has_no_vote() -> None:
@@ -274,7 +274,7 @@ def test_what_the_consumer_throws_has_no_vote() -> None:
         assert source.closed == 1
         assert failures(pipeline) == 0
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize(
@@ -300,7 +300,7 @@ def test_a_cancelled_stream_ends_at_once_without_a_vote(at: float) -> None:
         assert pipeline.breaker is not None
         assert pipeline.breaker.snapshot().calls == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_stream_cancelled_while_it_waits_for_a_retry_does_not_start_again() -> None:
@@ -313,7 +313,7 @@ def test_a_stream_cancelled_while_it_waits_for_a_retry_does_not_start_again() ->
             await task
         assert source.started == 1
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_trial_stream_that_delivers_lets_others_through() -> None:
@@ -330,7 +330,7 @@ def test_a_trial_stream_that_delivers_lets_others_through() -> None:
             await anext(trial)
         assert state(pipeline) == "open"
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_consumer_that_leaves_a_trial_stream_frees_the_slot() -> None:
@@ -343,7 +343,7 @@ def test_a_consumer_that_leaves_a_trial_stream_frees_the_slot() -> None:
         assert await collect(pipeline, Source([END])) == [END]
         assert state(pipeline) == "closed"
 
-    run(main())
+    run_virtual(main())
 
 
 def test_an_error_of_the_source_itself_is_passed_on_unchanged() -> None:
@@ -359,7 +359,7 @@ def test_an_error_of_the_source_itself_is_passed_on_unchanged() -> None:
         with pytest.raises(ConnectionError, match="at once"):
             await anext(streamed(guard(retry=NO_RETRY), refuses))
 
-    run(main())
+    run_virtual(main())
 
 
 class Plain:
@@ -381,7 +381,7 @@ def test_any_asynchronous_iterator_will_do() -> None:
     async def main() -> list[Item]:
         return [item async for item in streamed(guard(), Plain)]
 
-    assert run(main()) == [Item("a"), END]
+    assert run_virtual(main()) == [Item("a"), END]
 
 
 def test_a_source_that_cannot_clean_up_does_not_spoil_the_answer(
@@ -394,5 +394,5 @@ def test_a_source_that_cannot_clean_up_does_not_spoil_the_answer(
     async def main() -> list[Item]:
         return [item async for item in streamed(guard(), Messy)]
 
-    assert run(main()) == [Item("a"), END]
+    assert run_virtual(main()) == [Item("a"), END]
     assert "cannot clean up" in caplog.text

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
@@ -101,3 +102,10 @@ def test_successes_refill_a_budget_up_to_its_capacity() -> None:
     assert budget.tokens == 16
     budget.earn(retried=True)
     assert budget.tokens == 20
+
+
+def test_threads_never_spend_more_than_there_is() -> None:
+    budget = RetryBudget(5_000, cost=5)
+    with ThreadPoolExecutor(8) as pool:
+        paid = sum(pool.map(lambda _: budget.spend(), range(2_000)))
+    assert (paid, budget.tokens) == (1_000, 0)

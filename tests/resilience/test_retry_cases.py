@@ -10,7 +10,6 @@ from typing import Any
 
 import pytest
 
-from tests.resilience.clocks import now, run
 from victor.errors import (
     ProviderConnectionError,
     ProviderInvalidResponseError,
@@ -22,6 +21,7 @@ from victor.resilience.events import AttemptFailed, AttemptStarted
 from victor.resilience.pipeline import Deadlines, Pipeline
 from victor.resilience.retry import RetryBudget, RetryPolicy
 from victor.resilience.votes import judge
+from victor.testing.virtual import now, run_virtual
 
 SHARED = json.loads((Path(__file__).parents[1] / "data" / "retry_cases.json").read_text("utf-8"))
 CASES: list[dict[str, Any]] = SHARED["cases"]
@@ -134,7 +134,7 @@ async def _play(case: Mapping[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: str(case["name"]))
 def test_case(case: dict[str, Any]) -> None:
     assert set(case.get("policy", {})) <= {*RETRY, *BREAKER, *OTHERS}
-    found = run(_play(case))
+    found = run_virtual(_play(case))
     expected = {"breaker": "closed", **case["expect"]}
     assert found.pop("waits") == pytest.approx(expected.pop("waits"))
     assert found == expected

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.resilience.clocks import now, run
 from victor.errors import ProviderRateLimitError
 from victor.resilience.throttle import Throttle, Ticket
+from victor.testing.virtual import now, run_virtual
 
 
 def throttle(requests: float | None = None, tokens: float | None = None) -> Throttle:
@@ -32,7 +32,7 @@ def test_requests_beyond_the_limit_wait_for_the_minute_to_pass() -> None:
         found = throttle(2)
         return await begun([found.wait() for _ in range(5)])
 
-    assert run(main()) == [0, 0, 60, 60, 120]
+    assert run_virtual(main()) == [0, 0, 60, 60, 120]
 
 
 def test_tokens_beyond_the_limit_wait_for_the_minute_to_pass() -> None:
@@ -40,7 +40,7 @@ def test_tokens_beyond_the_limit_wait_for_the_minute_to_pass() -> None:
         found = throttle(tokens=100)
         return await begun([found.wait(tokens) for tokens in (60, 40, 10, 90, 1, 1000, 1)])
 
-    assert run(main()) == [0, 0, 60, 60, 120, 180, 240]
+    assert run_virtual(main()) == [0, 0, 60, 60, 120, 180, 240]
 
 
 def test_without_limits_nobody_waits() -> None:
@@ -48,7 +48,7 @@ def test_without_limits_nobody_waits() -> None:
         found = Throttle(clock=now)
         return await begun([found.wait(10**9) for _ in range(50)])
 
-    assert run(main()) == [0] * 50
+    assert run_virtual(main()) == [0] * 50
 
 
 def test_who_came_first_goes_first_however_small_the_others_are() -> None:
@@ -56,7 +56,7 @@ def test_who_came_first_goes_first_however_small_the_others_are() -> None:
         found = throttle(tokens=100)
         return await begun([found.wait(tokens) for tokens in (90, 80, 5, 5)])
 
-    assert run(main()) == [0, 60, 60, 60]
+    assert run_virtual(main()) == [0, 60, 60, 60]
 
 
 def test_what_was_really_used_makes_room_at_once() -> None:
@@ -70,7 +70,7 @@ def test_what_was_really_used_makes_room_at_once() -> None:
         found.used(first, 0)
         return await waiting
 
-    assert run(main()) == [7, 7.5, 67]
+    assert run_virtual(main()) == [7, 7.5, 67]
 
 
 def test_what_was_used_beyond_the_estimate_counts() -> None:
@@ -80,7 +80,7 @@ def test_what_was_used_beyond_the_estimate_counts() -> None:
         found.used(first, 100)
         return await begun([found.wait(1)])
 
-    assert run(main()) == [60]
+    assert run_virtual(main()) == [60]
 
 
 def test_a_correction_that_comes_after_the_minute_changes_nothing() -> None:
@@ -93,7 +93,7 @@ def test_a_correction_that_comes_after_the_minute_changes_nothing() -> None:
         found.used(second, 90)
         return await begun([found.wait(10), found.wait(1)])
 
-    assert run(main()) == [60, 120]
+    assert run_virtual(main()) == [60, 120]
 
 
 def test_who_is_cancelled_is_not_counted_and_stops_nobody() -> None:
@@ -109,7 +109,7 @@ def test_who_is_cancelled_is_not_counted_and_stops_nobody() -> None:
         assert len(found._queue) == 0
         return [each.start for each in done if isinstance(each, Ticket)]
 
-    assert run(main()) == [60, 120]
+    assert run_virtual(main()) == [60, 120]
 
 
 def test_waiting_costs_a_handful_of_wake_ups() -> None:
@@ -126,7 +126,7 @@ def test_waiting_costs_a_handful_of_wake_ups() -> None:
         assert now() == 540
         return found.looks
 
-    assert run(main()) <= 300
+    assert run_virtual(main()) <= 300
 
 
 @settings(max_examples=60, deadline=None)
@@ -149,7 +149,7 @@ def test_no_minute_has_more_than_was_said_and_nobody_is_overtaken(
             await asyncio.sleep(0)
         return await asyncio.gather(*tasks)
 
-    tickets = run(main())
+    tickets = run_virtual(main())
     starts = [ticket.start for ticket in tickets]
     assert starts == sorted(starts)
     for ticket in tickets:
@@ -173,7 +173,7 @@ def test_a_wait_that_would_be_too_long_fails_at_once() -> None:
         assert now() == 1
         return [(await patient).start, (await found.wait(within_s=60)).start]
 
-    assert run(main()) == [60, 120]
+    assert run_virtual(main()) == [60, 120]
 
 
 def test_a_wait_that_grows_and_is_still_short_enough_goes_on() -> None:
@@ -187,7 +187,7 @@ def test_a_wait_that_grows_and_is_still_short_enough_goes_on() -> None:
         found.used(second, 100)
         assert [(await early).start, (await late).start] == [60, 60]
 
-    run(main())
+    run_virtual(main())
 
 
 def test_the_first_in_the_queue_learns_that_it_will_be_too_late() -> None:
@@ -204,7 +204,7 @@ def test_the_first_in_the_queue_learns_that_it_will_be_too_late() -> None:
             await head
         assert now() == 10
 
-    run(main())
+    run_virtual(main())
 
 
 def test_who_stands_behind_a_wait_that_grew_gives_up_in_time() -> None:
@@ -222,7 +222,7 @@ def test_who_stands_behind_a_wait_that_grew_gives_up_in_time() -> None:
         assert 121 <= now() < 122
         assert (await head).start == 160
 
-    run(main())
+    run_virtual(main())
 
 
 @pytest.mark.parametrize("bad", [0, 0.5, -3, float("nan")])
@@ -243,7 +243,7 @@ def test_one_kind_is_held_back_until_its_moment() -> None:
         found.hold("a", 3)
         return await begun([found.wait(kind="a"), found.wait(kind="b"), found.wait()])
 
-    assert run(main()) == [10, 0, 0]
+    assert run_virtual(main()) == [10, 0, 0]
 
 
 def test_a_hold_that_is_too_long_fails_at_once() -> None:
@@ -255,7 +255,7 @@ def test_a_hold_that_is_too_long_fails_at_once() -> None:
         assert caught.value.retry_after == 86_400
         assert now() == 0
 
-    run(main())
+    run_virtual(main())
 
 
 def test_a_request_held_back_while_it_stood_in_the_queue_waits_on() -> None:
@@ -267,7 +267,7 @@ def test_a_request_held_back_while_it_stood_in_the_queue_waits_on() -> None:
         found.hold("a", 70)
         return await waits
 
-    assert run(main()) == [120, 60]
+    assert run_virtual(main()) == [120, 60]
 
 
 def test_holds_that_are_over_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +280,7 @@ def test_holds_that_are_over_do_not_pile_up(monkeypatch: pytest.MonkeyPatch) -> 
             await asyncio.sleep(1)
         return len(found._holds)
 
-    assert run(main()) <= 10
+    assert run_virtual(main()) <= 10
 
 
 # ---------------------------------------------------------------------------- loops and threads
@@ -322,3 +322,22 @@ def test_a_loop_that_is_gone_keeps_nobody_waiting() -> None:
     found._queue.append(ticket)
     found.used(Ticket(1), 1)
     assert list(found._queue) == [ticket]
+
+
+def test_who_waits_is_told_why_and_how_long() -> None:
+    async def main() -> None:
+        throttle = Throttle(1, clock=now)
+        told: list[tuple[str, float]] = []
+
+        def tell(why: str, wait_s: float) -> None:
+            told.append((why.partition(" ")[2][:10], wait_s))
+
+        await throttle.wait(on_wait=tell)
+        assert told == []
+        await asyncio.sleep(10)
+        throttle.hold("model", 20)
+        await throttle.wait(kind="model", on_wait=tell)
+        assert told == [("server sai", 20), ("limit per ", 30)]
+        assert now() == 60
+
+    run_virtual(main())

@@ -223,9 +223,7 @@ async def test_a_stream_that_delivers_closes_the_circuit_for_all(pair: Pair) -> 
         yield "a"
         await down()
 
-    stream = one.pipeline.stream(
-        pieces, has_content=bool, is_final=lambda _: False, text_of=str, part=None
-    )
+    stream = one.pipeline.stream(pieces, content_of=str, is_final=lambda _: False, part=None)
     assert await anext(stream) == "a"
     await one.written()
     assert await other.call(fine) == "fine"

@@ -43,12 +43,12 @@ def test_an_outage_is_retried_and_then_another_provider_answers() -> None:
     report = _played("acme: 529")
     assert _happenings(report, 1) == [
         "attempt_failed",
-        "waiting",
+        "retry_scheduled",
         "attempt_failed",
-        "waiting",
+        "retry_scheduled",
         "attempt_failed",
-        "waiting",
-        "switched",
+        "retry_scheduled",
+        "failed_over",
         "answered",
     ]
     assert {one.answered_by for one in report.requests} == {"backup/small"}
@@ -84,7 +84,7 @@ def test_a_move_comes_before_what_it_does_to_the_circuit_of_the_new_one() -> Non
     report = _played("*: 500", for_s=120.0)
     for at, event in enumerate(report.events):
         if event.what == "breaker_half_opened":
-            assert report.events[at + 1].what != "switched"
+            assert report.events[at + 1].what != "failed_over"
 
 
 def test_an_overloaded_model_has_a_circuit_of_its_own() -> None:
@@ -130,7 +130,7 @@ def test_a_call_waits_for_the_earliest_circuit_if_all_are_open() -> None:
     report = _played(
         "*: 500 for 12s", *(_once(one) for one in (FIRST, SECOND)), breaker=policy, for_s=20.0
     )
-    waits = [one for one in report.events if one.what == "waiting"]
+    waits = [one for one in report.events if one.what == "retry_scheduled"]
     assert waits
     assert report.requests[-1].answered_by is not None
 
@@ -156,7 +156,7 @@ def test_an_answer_that_begins_again_is_told() -> None:
             return
 
     report = _played("acme: cut for 800ms", FIRST, for_s=5.0, ask=twice)
-    assert _happenings(report) == ["attempt_failed", "restarted", "answered"]
+    assert _happenings(report) == ["attempt_failed", "answer_restarted", "answered"]
 
 
 def test_what_an_answer_costs_is_counted_and_what_fails_is_not() -> None:

@@ -37,7 +37,7 @@ from victor.providers.guarding import GUARDED, Gate, deadlines_of, guards_itself
 from victor.resilience.breaker import CircuitBreaker
 from victor.resilience.circuits import Circuits, SharedCircuits, shared_circuits
 from victor.resilience.pipeline import Deadlines, Pipeline
-from victor.resilience.retry import RetryPolicy
+from victor.resilience.retry import RetryBudget, RetryPolicy
 from victor.types import (
     Capabilities,
     Capability,
@@ -275,24 +275,34 @@ class BaseProvider(ABC):
 
     @functools.cached_property
     def _guard(self) -> Pipeline:
-        # Made on first use, when an author's __init__ is over. The defaults stand in where it never
-        # called ours.
-        options = getattr(self, "options", {})
-        where = self._where
+        # Made on first use, when an author's __init__ is over.
         circuits: Circuits | None = None
         if getattr(self, "use_circuit_breaker", True):
             known = shared_circuits() if self._shares_circuits else SharedCircuits()
-            circuits = known.of(where, owner=self.name)
+            circuits = known.of(self._where, owner=self.name)
+        return self._pipeline(circuits)
+
+    def _pipeline(self, circuits: Circuits | None, **injected: Any) -> Pipeline:
+        """Make the guard.
+
+        Args:
+            circuits: those of the endpoint; None leaves the breaker out.
+            **injected: of `Pipeline`: clock, randomness and a listener, for simulations.
+        """
+        # The defaults stand in where an author's __init__ never called ours.
+        options = getattr(self, "options", {})
         return Pipeline(
-            where,
+            self._where,
             owner=self.name,
             breaker=circuits,
+            budget=RetryBudget() if circuits is None else circuits.budget,
             retry=RetryPolicy(
                 max_retries=getattr(self, "max_retries", 3),
                 retry_delay=options.get("retry_delay", 1.0),
                 retry_backoff=options.get("retry_backoff", 2.0),
             ),
             deadlines=deadlines_of(getattr(self, "timeout", 60), options.get("total_timeout")),
+            **injected,
         )
 
     def _gate(

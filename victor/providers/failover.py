@@ -349,6 +349,8 @@ class FailoverProvider(BaseProvider):
         reason, wait_s = self._unused.get(leg), None
         if reason is None and (hurdle := await passage.hurdle(leg)):
             reason, wait_s = one_line(hurdle.error), hurdle.wait_s
+            if hurdle.kind == "open":
+                reason = "its circuit is open"
         model = None
         with suppress(ConfigError):  # nobody names one, which is the reason then
             model = self._model(leg, passage)

@@ -51,13 +51,14 @@ _KINDS: Mapping[type[ProviderError], str] = MappingProxyType(
         ProviderQuotaError: "insufficient_quota credit_balance_exhausted billing_error"
         " organization_spend_limit_exceeded project_spend_limit_exceeded billing_not_active"
         " organization_usage_limit_exceeded billing_hard_limit_reached access_terminated"
-        " enforced_spend_limit_reached servicequotaexceededexception exceeded_current_quota_error",
+        " enforced_spend_limit_reached servicequotaexceededexception exceeded_current_quota_error"
+        " arrearage",
         ContextWindowExceededError: "context_length_exceeded exceed_context_size_error"
         " request_too_large too_many_prompt_tokens too_many_tokens string_above_max_length"
         " context_window_exceeded model_context_window_exceeded prompt_too_long",
         ContentFilterError: "content_filter content_policy_violation responsibleaipolicyviolation"
         " contentfilter content_filtered moderation_error"
-        " image_content_policy_violation",
+        " image_content_policy_violation data_inspection_failed",
         ModelNotFoundError: "model_not_found deploymentnotfound invalid_model"
         " resourcenotfoundexception model_not_supported model_not_available",
         ProviderAuthError: "invalid_api_key api_key_invalid authentication_error unauthenticated"
@@ -100,7 +101,7 @@ BY_TEXT: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = (
         _any_of(
             r"maximum context length",
             r"context window",
-            r"context size",
+            r"(exceed\w*|larger than|beyond|above) .{0,40}context size",
             r"(prompt|input) is too long",
             r"prompt too long",
             r"too many (input )?tokens",
@@ -110,7 +111,13 @@ BY_TEXT: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = (
             r"token limit reached",
             r"longer than the model's context",
             r"longer than the maximum model length",
-            r"(exceeds|longer than) the context length",
+            r"(exceeds|(longer|greater) than) the context length",
+            r"exceed(ed|s)? (the )?model('s)? token limit",
+            r"prompt exceeds max",
+            r"range of input length should be",
+            r"inputs` tokens \+ `max_new_tokens` must be",
+            r"must have less than \d+ tokens",
+            r"loaded with context length of only",
             r"current length is \d+ while limit",
             r"exceed(ed|s)? (the )?(model('s)? )?max(imum)? (context|input|prompt|model len)",
             r"exceed model maximum",
@@ -126,15 +133,40 @@ BY_TEXT: tuple[tuple[re.Pattern[str], type[ProviderError]], ...] = (
         ),
         ProviderAuthError,
     ),
-    (_any_of(r"credit balance is too low", r"insufficient (balance|credits)"), ProviderQuotaError),
+    (
+        _any_of(
+            r"credit balance is too low",
+            r"insufficient (balance|credits)",
+            r"(doesn't have any|used all available) credits",
+            r"reached your specified api usage limits",
+        ),
+        ProviderQuotaError,
+    ),
+    (
+        _any_of(
+            r"content exists risk",
+            r"content violates usage guidelines",
+            r"blocked by content filtering policy",
+            r"flagged as potentially violating our usage policy",
+            r"unsafe or sensitive content",
+        ),
+        ContentFilterError,
+    ),
+    (_any_of(r"user location is not supported"), ProviderPermissionError),
     (
         _any_of(
             r"model .{0,80}(does not exist|not found|was removed|has been deprecated)",
             r"model identifier is invalid",
+            r"is not a valid model id",
+            r"supported (api )?model names are",
             r"invalid model (name|id)",
-            r"no such model",
+            r"(no such|unknown) model",
+            r"no endpoints found (for|that support)",
+            r"function .{0,60}: not found for account",
         ),
         ModelNotFoundError,
     ),
+    # Cohere, for a call that its own model wrote.
+    (_any_of(r"invalid tool generation"), ProviderInvalidResponseError),
 )
 """In the order in which they are tried."""

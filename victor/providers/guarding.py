@@ -21,8 +21,11 @@ __all__ = ["GUARDED", "Gate", "deadlines_of", "guards_itself", "is_inside", "obs
 class Gate(Protocol):
     """What stands before the attempts of one call, ahead of breaker and deadline."""
 
-    async def wait(self) -> None:
+    async def wait(self, observe: Observer | None = None) -> None:
         """Wait until an attempt may begin.
+
+        Args:
+            observe: is told if that takes time.
 
         Raises:
             ProviderError: it may not, or not soon enough.
@@ -42,15 +45,11 @@ class _Provider(Protocol):
     ) -> Gate | None: ...
 
 
-_inside: contextvars.ContextVar[object] = contextvars.ContextVar(
-    "victor_guarded_provider", default=None
+_running: contextvars.ContextVar[tuple[object, Observer | None]] = contextvars.ContextVar(
+    "victor_guarded_call", default=(None, None)
 )
-"""The provider whose guarded code is running: guarded work inside guarded work is one attempt."""
-
-_observer: contextvars.ContextVar[Observer | None] = contextvars.ContextVar(
-    "victor_observer", default=None
-)
-"""Who observes the guarded call that is running; for a stream, while it is started."""
+"""The provider whose guarded code is running (guarded work inside guarded work is one attempt), and
+who observes the call."""
 
 _T = TypeVar("_T")
 _F = TypeVar("_F", bound=Callable[..., Any])
@@ -58,12 +57,12 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 def is_inside(provider: object) -> bool:
     """Tell whether a provider's guarded code is what is running."""
-    return _inside.get() is provider
+    return _running.get()[0] is provider
 
 
 def observer() -> Observer | None:
-    """Return the `on_event` of the guarded call that is running."""
-    return _observer.get()
+    """Return the `on_event` of the guarded call that is running; of a stream, while it starts."""
+    return _running.get()[1]
 
 
 def guards_itself(method: _F) -> _F:
@@ -101,11 +100,11 @@ def _guarded_call(
     @functools.wraps(method)
     async def guarded(self: _Provider, *args: Any, **kwargs: Any) -> _T:
         deadlines, on_event = _call_options(self, kwargs)
-        if _inside.get() is self:
+        running, watch = _running.get()
+        if running is self:
             return await method(self, *args, **kwargs)
         gate = self._gate(args, kwargs, deadlines)
-        token = _inside.set(self)
-        watch = None if on_event is None else _observer.set(on_event)
+        token = _running.set((self, watch if on_event is None else on_event))
         records: list[Attempt] = []
         try:
             value = await self._guard.call(
@@ -117,9 +116,7 @@ def _guarded_call(
                 before=None if gate is None else gate.wait,
             )
         finally:
-            _inside.reset(token)
-            if watch is not None:
-                _observer.reset(watch)
+            _running.reset(token)
         if isinstance(value, CompletionResponse):
             if gate is not None:
                 gate.used(value.usage)
@@ -137,25 +134,26 @@ def _guarded_stream(
     @functools.wraps(stream)
     def guarded(self: _Provider, *args: Any, **kwargs: Any) -> AsyncIterator[StreamChunk]:
         deadlines, on_event = _call_options(self, kwargs)
-        if _inside.get() is self:
+        running, watch = _running.get()
+        if running is self:
             return stream(self, *args, **kwargs)
         gate = self._gate(args, kwargs, deadlines)
+        mark = (self, watch if on_event is None else on_event)
 
         def attempt() -> AsyncIterator[StreamChunk]:
-            if not self._never_nests:
-                return _marked(self, lambda: stream(self, *args, **kwargs), on_event)
-            watch = None if on_event is None else _observer.set(on_event)
+            token = _running.set(mark)
             try:
-                return stream(self, *args, **kwargs)
+                chunks = stream(self, *args, **kwargs)
             finally:
-                if watch is not None:
-                    _observer.reset(watch)
+                _running.reset(token)
+            return _later(chunks) if inspect.isawaitable(chunks) else chunks
 
         return self._guard.stream(
             attempt,
-            has_content=_has_content,
+            content_of=_content_of,
             is_final=_is_final,
-            text_of=_text_of,
+            # Its own code is marked between two chunks, too, and its consumer's never.
+            mark=None if self._never_nests else (_running, mark),
             finish=_finish if gate is None else functools.partial(_finish_at, gate),
             part=kwargs.get("model"),
             deadlines=deadlines,
@@ -175,33 +173,13 @@ GUARDED: tuple[tuple[str, Callable[..., Any]], ...] = (
 """The methods that are wrapped, and in what."""
 
 
-async def _marked(
-    provider: object, start: Callable[[], Any], on_event: Observer | None
+async def _later(
+    coming: Awaitable[AsyncIterator[StreamChunk]],
 ) -> AsyncIterator[StreamChunk]:
-    """Mark the provider as guarded while its own code runs, and not while its consumer's does."""
-    token = _inside.set(provider)
-    watch = None if on_event is None else _observer.set(on_event)
+    """Pass on the stream of an `async def stream(...)` that returns an iterator."""
+    chunks = await coming
     try:
-        chunks = start()
-        if inspect.isawaitable(chunks):  # `async def stream(...)` that returns an iterator
-            chunks = await chunks
-    finally:
-        _inside.reset(token)
-        if watch is not None:
-            _observer.reset(watch)
-    advance = aiter(chunks).__anext__
-    try:
-        while True:
-            token = _inside.set(provider)
-            watch = None if on_event is None else _observer.set(on_event)
-            try:
-                chunk = await advance()
-            except StopAsyncIteration:
-                return
-            finally:
-                _inside.reset(token)
-                if watch is not None:
-                    _observer.reset(watch)
+        async for chunk in chunks:
             yield chunk
     finally:
         close = getattr(chunks, "aclose", None)
@@ -209,8 +187,8 @@ async def _marked(
             await close()
 
 
-def _has_content(chunk: StreamChunk) -> bool:
-    return bool(chunk.content or chunk.reasoning or chunk.tool_call_delta)
+def _content_of(chunk: StreamChunk) -> str | None:
+    return chunk.content or ("" if chunk.reasoning or chunk.tool_call_delta else None)
 
 
 def _is_final(chunk: StreamChunk) -> bool:
@@ -225,7 +203,3 @@ def _finish(chunk: StreamChunk, attempts: tuple[Attempt, ...]) -> None:
 def _finish_at(gate: Gate, chunk: StreamChunk, attempts: tuple[Attempt, ...]) -> None:
     _finish(chunk, attempts)
     gate.used(chunk.usage)
-
-
-def _text_of(chunk: StreamChunk) -> str:
-    return chunk.content

@@ -26,7 +26,7 @@ from victor.providers.exchange import Exchange
 from victor.providers.guarding import observer
 from victor.providers.rate_limits import rate_limits
 from victor.providers.request import ChatRequest, HTTPCall
-from victor.resilience.events import KeySwitched
+from victor.resilience.events import Held, KeySwitched
 from victor.resilience.key_store import shared_key_store
 from victor.resilience.key_trouble import diagnosed
 from victor.resilience.keypool import KeyLease, KeyPool
@@ -235,19 +235,22 @@ class CallGate:
         self._tokens = tokens
         self._ticket: Ticket | None = None
 
-    async def wait(self) -> None:
+    async def wait(self, observe: Observer | None = None) -> None:
         """Wait until a key works and the throttle lets an attempt through.
+
+        Args:
+            observe: is told of waits.
 
         Raises:
             ProviderError: no key works, or it would take longer than `within_s`; nothing was sent.
         """
         left = self._within_s
         if self._pool is not None:
-            left = await self._key(self._pool, left)
+            left = await self._key(self._pool, left, observe)
         if self._throttle is not None:
             try:
                 self._ticket = await self._throttle.wait(
-                    self._tokens, kind=self._kind, within_s=left
+                    self._tokens, kind=self._kind, within_s=left, on_wait=_teller(observe)
                 )
             except ProviderRateLimitError as error:
                 error.provider, error.model = self._owner, self._part
@@ -264,13 +267,21 @@ class CallGate:
         if total is not None:
             self._throttle.used(self._ticket, total)
 
-    async def _key(self, pool: KeyPool, left: float | None) -> float | None:
+    async def _key(
+        self, pool: KeyPool, left: float | None, observe: Observer | None
+    ) -> float | None:
         """Wait for a key; return what is left of the longest wait."""
         while (refusal := pool.refusal(self._part)) is not None:
             wait = refusal.retry_after
             if not refusal.retryable or wait is None or (left is not None and wait > left):
                 raise refusal
             _log.info("%s; waiting", refusal)
+            if observe is not None:
+                observe(Held(str(refusal), wait))
             await asyncio.sleep(wait)
             left = None if left is None else left - wait
         return left
+
+
+def _teller(observe: Observer | None) -> Callable[[str, float], None] | None:
+    return None if observe is None else lambda why, wait_s: observe(Held(why, wait_s))

@@ -170,6 +170,13 @@ class Leg:
         circuits = None if made is None else made._guard.circuits
         return 0.0 if circuits is None else circuits.wait_s(model)
 
+    async def catch_up(self, model: str) -> None:
+        """Take over what other processes found out about its circuit."""
+        made = self._provider
+        circuits = None if made is None else made._guard.circuits
+        if circuits is not None:
+            await circuits.look(model)
+
     def unready(self) -> Hurdle | None:
         """Say what is wrong with the provider itself: it cannot be made, or has no key."""
         try:

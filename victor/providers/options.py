@@ -9,16 +9,23 @@ without it; a *hint* (a seed, a penalty) is left out, with a warning once. Knows
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from types import MappingProxyType
 from typing import Any, Literal
 
 from victor.errors import ProviderInvalidRequestError
 from victor.providers.request import RESERVED_OPTIONS
 from victor.types import JsonObject
 
-__all__ = ["OutputSchema", "StandardOptions", "leave_out", "standard_options"]
+__all__ = [
+    "OutputSchema",
+    "StandardOptions",
+    "leave_out",
+    "nearest_effort",
+    "standard_options",
+]
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +38,8 @@ class OutputSchema:
     name: str = "answer"
     strict: bool | None = None
     description: str | None = None
+    is_class: bool = False
+    """Whether it was made of a pydantic model class, which fills in what an answer leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +76,9 @@ _PLAIN = (
     "presence_penalty",
 )
 _NAMED = frozenset({*_PLAIN, "response_format", "tool_choice", "stop"})
+_RANKS: Mapping[str, int] = MappingProxyType(
+    {"none": 0, "minimal": 1, "low": 2, "medium": 3, "high": 4, "xhigh": 5, "max": 6}
+)
 
 
 def standard_options(options: Mapping[str, Any]) -> StandardOptions:
@@ -111,7 +123,7 @@ def _stop(stop: Any) -> tuple[str, ...]:
 
 def _output(wanted: Any) -> OutputSchema | Literal["json"] | None:
     if isinstance(wanted, type) and hasattr(wanted, "model_json_schema"):
-        return OutputSchema(wanted.model_json_schema(), wanted.__name__)
+        return OutputSchema(wanted.model_json_schema(), wanted.__name__, is_class=True)
     kind = wanted.get("type") if isinstance(wanted, Mapping) else None
     if kind == "text":
         return None
@@ -149,6 +161,27 @@ def _choice(choice: Any) -> tuple[Literal["auto", "none", "required"], str | Non
     raise ProviderInvalidRequestError(
         f"tool_choice {choice!r} is not understood: pass auto, none, required or a tool's name"
     )
+
+
+def nearest_effort(wanted: str, efforts: Sequence[str]) -> str:
+    """Return the effort a model takes that is nearest to the wanted one, the weaker one of two.
+
+    Args:
+        wanted: what the caller said; a name without a grade is left as it is.
+        efforts: what the model takes; none says nothing. A name without a grade, such as Groq's
+            `default`, counts as a medium one.
+    """
+    if not efforts or wanted in efforts or wanted not in _RANKS:
+        return wanted
+    rank = _RANKS[wanted]
+    # Thinking is not the same as not thinking, however little it is.
+    graded = [one for one in efforts if (one == "none") == (wanted == "none")] or efforts
+
+    def distance(effort: str) -> tuple[int, int]:
+        own = _RANKS.get(effort, _RANKS["medium"])
+        return abs(own - rank), own
+
+    return min(graded, key=distance)
 
 
 def leave_out(provider: str, **hints: Any) -> None:

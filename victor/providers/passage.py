@@ -164,7 +164,9 @@ class Passage:
             if not first:
                 home = self._first.name
                 self._notes[leg] = await leg.fitting(self.request, self._larger_than, home)
-            return leg.resting(leg.model(self.request, first=first))
+            model = leg.model(self.request, first=first)
+            await leg.catch_up(model)
+            return leg.resting(model)
         except VictorError as error:
             return Hurdle("cannot", error)
 

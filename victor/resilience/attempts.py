@@ -91,7 +91,7 @@ class Run:
         self._attempt += 1
         self._since = self.guard.clock()
         if self._observe is not None:
-            self._observe(AttemptStarted(self._attempt))
+            self._observe(AttemptStarted(self._attempt, self.guard.owner, self._part))
 
     def _admitted(self) -> bool:
         circuits = self.guard.circuits

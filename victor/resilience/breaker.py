@@ -135,6 +135,14 @@ class CircuitBreaker:
             self._tell(BreakerHalfOpened(self.name), observe)
         return permit
 
+    def recall(self, failures: int) -> None:
+        """Count failures in a row of before this breaker was made; only one more may open it."""
+        with self._lock:
+            if self.state != "closed" or self._epoch or self._machine.fail_counter:
+                return
+            for _ in range(min(failures, self.policy.consecutive_failures - 1)):
+                self._record_failure()
+
     def late_permit(self, observe: _Listener | None = None) -> Permit:
         """Return a permit for an attempt that was made without asking; it is only to be settled."""
         with self._lock:
@@ -321,7 +329,7 @@ class CircuitBreaker:
         self._last_error = error
         self._probe = None
         self._epoch += 1
-        return BreakerOpened(self.name, until, error)
+        return BreakerOpened(self.name, until, error, max(0.0, until - self._clock()))
 
     def _close(self) -> BreakerEvent:
         self._machine.close()

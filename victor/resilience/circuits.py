@@ -16,6 +16,7 @@ from typing import Protocol, TypeAlias
 from victor.errors import CircuitOpenError
 from victor.resilience.breaker import BreakerPolicy, CircuitBreaker, Permit
 from victor.resilience.events import BreakerEvent
+from victor.resilience.retry import RetryBudget
 from victor.resilience.votes import Outcome, Vote
 
 __all__ = ["Circuits", "Leave", "Outside", "SharedCircuits", "shared_circuits"]
@@ -55,6 +56,9 @@ class Outside(Protocol):
     def turn(self, part: str | None) -> Awaitable[None] | None:
         """Take over what others know; what is returned has to be awaited before `admit`."""
 
+    def look(self, part: str | None) -> Awaitable[None] | None:
+        """Take over what others know, for those who only ask when a call may be made."""
+
     def changed(self, part: str | None) -> None:
         """Pass on what an attempt that is not over changed."""
 
@@ -76,6 +80,8 @@ class Circuits:
         self, endpoint: CircuitBreaker, make: Callable[[str], CircuitBreaker] | None = None
     ) -> None:
         self.endpoint = endpoint
+        self.budget = RetryBudget()
+        """Limits the retries of all that call the endpoint, together."""
         self.outside: Outside | None = None
         """Set by `SharedCircuits.join`; None shares nothing."""
         self._make = make or endpoint.like
@@ -129,6 +135,11 @@ class Circuits:
         self.endpoint.probe_progress(leave.endpoint)
         if leave.part_permit is not None:
             self.part(leave.part or "").probe_progress(leave.part_permit)
+
+    async def look(self, part: str | None = None) -> None:
+        """Take over what other processes know."""
+        if self.outside is not None and (news := self.outside.look(part)) is not None:
+            await news
 
     def wait_s(self, part: str | None = None) -> float:
         """Seconds until a call may be let through: 0 if at once, infinite if forced open."""

@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from dataclasses import dataclass
 from typing import Final
 
 __all__ = ["Deadlines", "Watchdog"]
+
+_current_task = asyncio.current_task
 
 _STALL_S: Final = 0.1
 """A timer that rings this late shows that the loop stood still, and not that nobody answered."""
@@ -60,20 +63,28 @@ class Watchdog:
     __slots__ = (
         "_cancelling",
         "_due",
+        "_end",
         "_fired",
-        "_left",
+        "_limit_end",
         "_loop",
         "_since",
         "_task",
+        "_time",
         "_timer",
-        "_total_left",
+        "_total_end",
+        "_waited",
         "_waiting",
     )
 
     def __init__(self, limit_s: float | None, total_s: float | None = None) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._left = math.inf if limit_s is None else limit_s
-        self._total_left = math.inf if total_s is None else total_s
+        self._loop = loop = asyncio.get_running_loop()
+        # Asked twice for every item: without the method that only asks the same.
+        is_plain = type(loop).time is asyncio.BaseEventLoop.time
+        self._time = time.monotonic if is_plain else loop.time
+        self._waited = 0.0
+        """Seconds of all waits that are over; the limits end at sums of it."""
+        self._total_end = math.inf if total_s is None else total_s
+        self.restart(limit_s)
         self._task: asyncio.Task[object] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._due = math.inf
@@ -90,17 +101,16 @@ class Watchdog:
     @property
     def total_is_up(self) -> bool:
         """After `claims`: whether it was the total that ran out."""
-        return self._total_left <= self._left
+        return self._total_end <= self._limit_end
 
     def begin(self) -> None:
         """Start to wait."""
-        self._task = task = asyncio.current_task(self._loop)
+        self._task = task = _current_task(self._loop)
         # What counts is a cancellation that arrives during this wait.
         self._cancelling = 0 if task is None else task.cancelling()
         self._waiting = True
-        self._since = since = self._loop.time()
-        left = self._left
-        due = since + (left if left < self._total_left else self._total_left)
+        self._since = since = self._time()
+        due = since + self._end - self._waited
         # A timer that rings too early moves itself; only one that would be late is replaced.
         if due < self._due:
             self._ring_at(due)
@@ -108,15 +118,14 @@ class Watchdog:
     def end(self) -> None:
         """Stop waiting: something came."""
         self._waiting = False
-        waited = self._loop.time() - self._since
-        self._left -= waited
-        self._total_left -= waited
+        self._waited += self._time() - self._since
         if self._fired:
             self._take_back()
 
     def restart(self, limit_s: float | None) -> None:
         """Start the clock of the limit anew; the total goes on."""
-        self._left = math.inf if limit_s is None else limit_s
+        self._limit_end = end = math.inf if limit_s is None else self._waited + limit_s
+        self._end = end if end < self._total_end else self._total_end
 
     def claims(self, error: BaseException) -> bool:
         """Tell whether the wait failed because this watchdog ended it; it has ended then.
@@ -148,7 +157,7 @@ class Watchdog:
         self._timer = self._loop.call_at(due, self._ring)
 
     def _ring(self) -> None:
-        now = self._loop.time()
+        now = self._time()
         late = now - self._due
         self._timer = None
         self._due = math.inf
@@ -157,7 +166,7 @@ class Watchdog:
         if late > _STALL_S:
             # What came meanwhile has not been read yet; it gets a moment to be.
             self._since += late + _STALL_S
-        due = self._since + min(self._left, self._total_left)
+        due = self._since + self._end - self._waited
         if due > now:
             self._ring_at(due)
             return

@@ -5,6 +5,7 @@ Data only. Knows neither who listens nor what is guarded.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -17,6 +18,7 @@ __all__ = [
     "BreakerOpened",
     "FailedOver",
     "GuardEvent",
+    "Held",
     "KeySwitched",
     "RetryScheduled",
     "one_line",
@@ -34,6 +36,20 @@ class AttemptStarted(GuardEvent):
 
     attempt: int
     """From 1."""
+    owner: str = ""
+    """Whose endpoint is called, such as a provider's name …"""
+    part: str | None = None
+    """… and what of it, such as a model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Held(GuardEvent):
+    """An attempt has to wait before it may begin: for its turn, or for a key that rests."""
+
+    reason: str
+    """What it waits for, on one line."""
+    wait_s: float
+    """As far as is known now; others may be faster, or need less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +104,8 @@ class BreakerOpened:
     retry_at: float
     """When the next call will be let through, on the breaker's clock; infinite if forced open."""
     error: BaseException | None
+    open_s: float = math.inf
+    """How long that is from now, in seconds."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,8 +11,9 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextvars import ContextVar
 from random import random as _random
-from typing import TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 from victor.resilience.attempts import Guard, Observer, Run, StreamAttempt
 from victor.resilience.breaker import CircuitBreaker
@@ -30,14 +31,22 @@ from victor.types import Attempt
 
 __all__ = [
     "AttemptFailed",
+    "Before",
     "Deadlines",
     "GuardEvent",
+    "Mark",
     "Observer",
     "Pipeline",
     "RetryScheduled",
 ]
 
 T = TypeVar("T")
+
+Mark: TypeAlias = tuple[ContextVar[Any], object]
+"""A context variable and a value for it."""
+
+Before: TypeAlias = Callable[[Observer | None], Awaitable[None]]
+"""What attempts have to pass first; is given who is to be told of waits."""
 
 _log = logging.getLogger(__name__)
 
@@ -97,7 +106,7 @@ class Pipeline:
         records: list[Attempt] | None = None,
         deadlines: Deadlines | None = None,
         on_event: Observer | None = None,
-        before: Callable[[], Awaitable[None]] | None = None,
+        before: Before | None = None,
     ) -> T:
         """Make attempts until one succeeds or trying again is no use.
 
@@ -108,7 +117,8 @@ class Pipeline:
             deadlines: limits for this call instead of the pipeline's.
             on_event: a second observer, for this call only.
             before: awaited before each attempt, outside its deadline, unless the breaker refuses
-                it anyway; what it raises ends the call and says nothing about the endpoint.
+                it anyway; is given who to tell of waits. What it raises ends the call and says
+                nothing about the endpoint.
 
         Raises:
             CircuitOpenError: refused by the breaker; nothing was attempted.
@@ -116,10 +126,11 @@ class Pipeline:
             BaseException: what the last attempt raised, unchanged.
         """
         limit_s = (deadlines or self.deadlines).call_s
-        run = Run(self._guard, self._observer(on_event), part, records)
+        observe = self._observer(on_event)
+        run = Run(self._guard, observe, part, records)
         while True:
             if before is not None and not self._is_open(part):
-                await before()
+                await before(observe)
             if (turn := run.turn()) is not None:
                 await turn
             run.start()
@@ -138,14 +149,14 @@ class Pipeline:
         self,
         attempt: Callable[[], AsyncIterator[T]],
         *,
-        has_content: Callable[[T], bool],
+        content_of: Callable[[T], str | None],
         is_final: Callable[[T], bool],
-        text_of: Callable[[T], str],
+        mark: Mark | None = None,
         finish: Callable[[T, tuple[Attempt, ...]], None] | None = None,
         part: str | None = None,
         deadlines: Deadlines | None = None,
         on_event: Observer | None = None,
-        before: Callable[[], Awaitable[None]] | None = None,
+        before: Before | None = None,
     ) -> AsyncGenerator[T, None]:
         """Pass a stream on, item by item. It is tried again only before its first content.
 
@@ -154,9 +165,9 @@ class Pipeline:
 
         Args:
             attempt: starts one stream.
-            has_content: whether an item is useful to the consumer; others are heartbeats.
+            content_of: the text of an item, `""` if it is useful without one; None for heartbeats.
             is_final: whether an item says that the stream is complete.
-            text_of: the text of an item that has content; `""` for none.
+            mark: a variable and the value it has while the stream's own code runs.
             finish: is given the final item and all attempts, before the item is passed on.
             part: what of the endpoint it is for, which may fail alone.
             deadlines: limits for this stream instead of the pipeline's.
@@ -170,17 +181,18 @@ class Pipeline:
             ProviderInvalidResponseError: the stream ended with neither content nor a final item.
             BaseException: what the last attempt raised, unchanged.
         """
-        run = Run(self._guard, self._observer(on_event), part, [])
+        observe = self._observer(on_event)
+        run = Run(self._guard, observe, part, [])
         limits = deadlines or self.deadlines
 
         async def begin() -> StreamAttempt:
             if before is not None and not self._is_open(part):
-                await before()
+                await before(observe)
             if (turn := run.turn()) is not None:
                 await turn
             return StreamAttempt(run, limits, finish)
 
-        return self._stream(attempt, has_content, is_final, text_of, begin)
+        return self._stream(attempt, content_of, is_final, mark, begin)
 
     async def call_once(self, fn: Callable[[], Awaitable[T]]) -> T:
         """Run something under the breaker alone: no retry and no deadline.
@@ -205,12 +217,12 @@ class Pipeline:
         run.settle(judge_response(value))
         return value
 
-    async def _stream(
+    async def _stream(  # noqa: C901, PLR0912 - a call costs as much as the rest does for an item
         self,
         attempt: Callable[[], AsyncIterator[T]],
-        has_content: Callable[[T], bool],
+        content_of: Callable[[T], str | None],
         is_final: Callable[[T], bool],
-        text_of: Callable[[T], str],
+        mark: Mark | None,
         begin: Callable[[], Awaitable[StreamAttempt]],
     ) -> AsyncGenerator[T, None]:
         while True:
@@ -223,14 +235,19 @@ class Pipeline:
                 advance = aiter(source).__anext__
                 while True:
                     dog.begin()
+                    token = None if mark is None else mark[0].set(mark[1])
                     try:
                         item = await advance()
                     except StopAsyncIteration:
                         break
+                    finally:
+                        if token is not None:
+                            token.var.reset(token)
                     dog.end()
-                    if has_content(item):
+                    text = content_of(item)
+                    if text is not None:
                         dog.restart(idle_s)
-                        parts.append(text_of(item))
+                        parts.append(text)
                         if not state.begun:
                             state.begin()
                     if is_final(item):

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Lock
 
 __all__ = ["RetryBudget", "RetryPolicy"]
 
@@ -69,7 +70,8 @@ class RetryBudget:
     """Tokens that retries cost and successes earn: an outage cannot multiply the load.
 
     The "standard" retry mode of the AWS SDKs
-    (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html).
+    (https://docs.aws.amazon.com/sdkref/latest/guide/feature-retry-behavior.html). Safe to share by
+    threads.
 
     Args:
         capacity: tokens at the start, and the most there can be.
@@ -80,6 +82,7 @@ class RetryBudget:
         self._capacity = capacity
         self._cost = cost
         self._tokens = capacity
+        self._lock = Lock()
 
     @property
     def tokens(self) -> int:
@@ -89,11 +92,15 @@ class RetryBudget:
     def spend(self, *, timed_out: bool = False) -> bool:
         """Pay for a retry; return whether there were tokens enough."""
         price = self._cost * 2 if timed_out else self._cost
-        if price > self._tokens:
-            return False
-        self._tokens -= price
-        return True
+        with self._lock:
+            if price > self._tokens:
+                return False
+            self._tokens -= price
+            return True
 
     def earn(self, *, retried: bool = False) -> None:
         """Book a success: one token, or the price of a retry if it took one."""
-        self._tokens = min(self._capacity, self._tokens + (self._cost if retried else 1))
+        if self._tokens == self._capacity:
+            return
+        with self._lock:
+            self._tokens = min(self._capacity, self._tokens + (self._cost if retried else 1))

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import queue
 import sqlite3
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import Final, TypeAlias
@@ -39,6 +40,7 @@ _REFRESH_S: Final = 0.5
 """What was read longer ago is read again when somebody looks."""
 _AWAY_S: Final = 5.0
 """After a failure the file is left alone for so long."""
+_RECENT_S: Final = 60.0
 _MOST_WAITING: Final = 1000
 """Attempts that are not written yet; the oldest go first."""
 
@@ -69,12 +71,14 @@ class StateThread:
         """As last read, by endpoint and part."""
         self.keys: Mapping[tuple[str, str], KeyRow] = {}
         """As last read, by fingerprint and part."""
+        self.recent: Sequence[AttemptRow] = ()
+        """The attempts of the minute before the file was first read, oldest first."""
         self._saving: dict[tuple[str, str], KeyRow] = {}
         self._file = file
         self._patience_s = patience_s
         self._batch_s = batch_s
-        self._looked = -float("inf")
-        self._away_until = -float("inf")
+        self._looked = -math.inf
+        self._away_until = -math.inf
         self._is_late = False
         self._is_closed = False
         self._is_reading = False
@@ -211,6 +215,8 @@ class StateThread:
         rows = self.file.read()
         if rows is not None:
             self.circuits, self.keys = rows.circuits, rows.keys
+        if self._looked == -math.inf:
+            self.recent = self.file.attempts(self.clock() - _RECENT_S)
         self._looked = self.clock()
 
     def _work(self) -> None:

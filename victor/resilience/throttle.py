@@ -19,11 +19,14 @@ from collections.abc import Callable, Hashable, Iterable
 from contextlib import suppress
 from itertools import chain
 from threading import Lock
-from typing import Final
+from typing import Final, TypeAlias
 
 from victor.errors import ProviderRateLimitError
 
-__all__ = ["Throttle", "Ticket"]
+__all__ = ["OnWait", "Throttle", "Ticket"]
+
+OnWait: TypeAlias = Callable[[str, float], object]
+"""Is told why a request waits, and for how many seconds."""
 
 _WINDOW_S: Final = 60.0
 _BY_US: Final = "the limit per minute set here is reached"
@@ -93,7 +96,12 @@ class Throttle:
         self._holds: dict[Hashable, float] = {}
 
     async def wait(
-        self, tokens: float = 0, *, kind: Hashable = None, within_s: float | None = None
+        self,
+        tokens: float = 0,
+        *,
+        kind: Hashable = None,
+        within_s: float | None = None,
+        on_wait: OnWait | None = None,
     ) -> Ticket:
         """Wait until a request may begin, and count it. Cancelled, it is not counted.
 
@@ -102,6 +110,7 @@ class Throttle:
                 as a whole minute.
             kind: what `hold` may have held back.
             within_s: the longest wait; None is for ever.
+            on_wait: is told why it waits and for how long, in seconds, as far as is known then.
 
         Raises:
             ProviderRateLimitError: it would be longer; `retry_after` is the whole wait. Nothing was
@@ -111,8 +120,8 @@ class Throttle:
         ticket = Ticket(math.floor(min(math.ceil(max(0.0, tokens)), self._most_tokens)))
         until = math.inf if within_s is None else self._clock() + within_s
         while True:
-            await self._held(kind, until)
-            await self._turn_of(ticket, until)
+            await self._held(kind, until, on_wait)
+            await self._turn_of(ticket, until, on_wait)
             if kind not in self._holds or self._held_s(kind) <= 0:
                 return ticket
             self._give_back(ticket)  # held back while it stood in the queue
@@ -142,16 +151,18 @@ class Throttle:
 
     # ---------------------------------------------------------------- waiting
 
-    async def _held(self, kind: Hashable, until: float) -> None:
+    async def _held(self, kind: Hashable, until: float, on_wait: OnWait | None) -> None:
         while kind in self._holds and (left := self._held_s(kind)) > 0:
             if self._clock() + left > until:
                 raise _too_long(left, _BY_SERVER)
+            if on_wait is not None:
+                on_wait(_BY_SERVER, left)
             await asyncio.sleep(left)
 
     def _held_s(self, kind: Hashable) -> float:
         return self._holds.get(kind, 0.0) - self._clock()
 
-    async def _turn_of(self, ticket: Ticket, until: float) -> None:
+    async def _turn_of(self, ticket: Ticket, until: float, on_wait: OnWait | None) -> None:
         turn = asyncio.Event()
         with self._lock:
             now = self._clock()
@@ -163,6 +174,8 @@ class Throttle:
             ticket._loop, ticket._turn = asyncio.get_running_loop(), turn
             self._queue.append(ticket)
         try:
+            if on_wait is not None:
+                on_wait(_BY_US, ticket.start - now)
             while (left := self._left(ticket, until)) is not None:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(left if math.isfinite(left) else None):

@@ -9,7 +9,7 @@ Knows no SQL and does no I/O: jobs of the thread do.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Sequence
 from dataclasses import replace
 from threading import RLock
 from typing import Final
@@ -29,6 +29,8 @@ __all__ = ["Tie", "Ties"]
 _MOST_CLAIMS: Final = 10
 """Each claim that is lost means that another process got on; so many in a row are enough."""
 _MOST_PARTS: Final = 128
+_PART_FAILED: Final = f"{Vote.FAIL} of part"
+"""The vote of a failure that says nothing against the whole endpoint."""
 
 
 class Tie:
@@ -172,16 +174,20 @@ class Ties:
         self._name = clean(circuits.endpoint.name)
         self._endpoint = Tie(thread, circuits.endpoint, self._name, "")
         self._parts: dict[str, Tie] = {}
+        self._has_recalled = False
 
     def turn(self, part: str | None) -> Awaitable[None] | None:
         if self._thread.is_stale():
             return self._catch_up(part)
-        self._endpoint.look()
-        tie = self._of(part)
-        if tie is not None:
-            tie.look()
+        tie = self._take_over(part)
         if self._endpoint.is_claim_due() or (tie is not None and tie.is_claim_due()):
             return self._catch_up(part)
+        return None
+
+    def look(self, part: str | None) -> Awaitable[None] | None:
+        if self._thread.is_stale():
+            return self._read(part)
+        self._take_over(part)
         return None
 
     def changed(self, part: str | None) -> None:
@@ -198,16 +204,49 @@ class Ties:
             return
         told = "" if error is None else clean(one_line(error))
         now, vote = self._thread.clock(), outcome.vote.value
+        if outcome.of_part and outcome.vote is Vote.FAIL:
+            vote = _PART_FAILED
         of = "" if part is None else clean(part)
         self._thread.record(AttemptRow(self._name, of, now, seconds, vote, told))
 
     async def _catch_up(self, part: str | None) -> None:
         if self._thread.is_stale():
-            await self._thread.ask(self._thread.read)
+            await self._read(part)
         for tie in (self._of(part), self._endpoint):
             if tie is not None:
                 tie.look()
                 await tie.claim()
+
+    async def _read(self, part: str | None) -> None:
+        await self._thread.ask(self._thread.read)
+        self._take_over(part)
+
+    def _take_over(self, part: str | None) -> Tie | None:
+        """Take over what was read; return the tie of the part, if it has one."""
+        if not self._has_recalled:
+            self._recall()
+        self._endpoint.look()
+        tie = self._of(part)
+        if tie is not None:
+            tie.look()
+        return tie
+
+    def _recall(self) -> None:
+        """Count the failures with which the calls of other processes ended a moment ago.
+
+        A process that makes one request and ends would never see as many as open a circuit.
+        """
+        self._has_recalled = True
+        breaker = self._circuits.endpoint
+        since = self._thread.clock() - breaker.policy.window_s
+        rows = [
+            row for row in self._thread.recent if row.endpoint == self._name and row.at >= since
+        ]
+        breaker.recall(_in_a_row(rows, Vote.FAIL))
+        for part in {row.part for row in rows if row.vote == _PART_FAILED}:
+            own = [row for row in rows if row.part == part]
+            if failures := _in_a_row(own, _PART_FAILED):
+                self._circuits.part(part).recall(failures)
 
     def _of(self, part: str | None) -> Tie | None:
         """Return the tie of a part that is known, here or to others, to fail alone."""
@@ -224,6 +263,16 @@ class Ties:
                 self._parts.clear()  # nothing is lost: a new tie takes over what the rows say
             tie = self._parts[part] = Tie(self._thread, breaker, self._name, clean(part))
         return tie
+
+
+def _in_a_row(rows: Sequence[AttemptRow], vote: str) -> int:
+    """Return how many failures of a kind there were since the last success."""
+    count = 0
+    for row in reversed(rows):
+        if row.vote == Vote.OK:
+            break
+        count += row.vote == vote
+    return count
 
 
 def _error(text: str) -> BaseException | None:

@@ -59,6 +59,7 @@ Ask: TypeAlias = Callable[[BaseProvider], Awaitable[object]]
 """Makes one request; raises what it fails with."""
 
 Happening: TypeAlias = Literal[
+    "answer_restarted",
     "answered",
     "asked_person",
     "attempt_failed",
@@ -66,12 +67,12 @@ Happening: TypeAlias = Literal[
     "breaker_half_opened",
     "breaker_opened",
     "failed",
+    "failed_over",
     "key_switched",
     "refused",
-    "restarted",
-    "switched",
-    "waiting",
+    "retry_scheduled",
 ]
+"""Named like the events of a call; the rest is of whole requests, or of the person."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,7 +277,7 @@ class _Stage:
             case AttemptFailed(error=error, seconds=seconds):
                 self._attempt_failed(target.label, seconds, error)
             case RetryScheduled(wait_s=wait_s):
-                self._tell("waiting", target.label, wait_s)
+                self._tell("retry_scheduled", target.label, wait_s)
             case BreakerOpened(name=name, retry_at=retry_at):
                 self._tell("breaker_opened", _whose(name, target), retry_at - now())
             case BreakerHalfOpened(name=name):
@@ -291,10 +292,10 @@ class _Stage:
         request = _request.get()
         if request.shown:
             request.shown = False
-            self._tell("restarted", label)
+            self._tell("answer_restarted", label)
         if label != request.asked:
             request.asked = label
-            self._tell("switched", label)
+            self._tell("failed_over", label)
 
     def _attempt_failed(self, label: str, seconds: float, error: Exception) -> None:
         self._tell("attempt_failed", label, seconds, one_line(error))
@@ -313,7 +314,7 @@ class _Stage:
         return True
 
     async def _circuit_waited_for(self, wait_s: float) -> None:
-        self._tell("waiting", _request.get().asked, wait_s)
+        self._tell("retry_scheduled", _request.get().asked, wait_s)
         await asyncio.sleep(wait_s)
 
     def _cost(self, label: str) -> float | None:

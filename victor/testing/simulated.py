@@ -20,11 +20,9 @@ from victor.config.model_capabilities import UNKNOWN_MODEL, ModelData
 from victor.errors import ProviderConnectionError
 from victor.providers.base import BaseProvider
 from victor.providers.failures import error_from_response
-from victor.providers.guarding import deadlines_of
 from victor.providers.reading import cut_off, empty_answer, not_ours
 from victor.resilience.circuits import Circuits
 from victor.resilience.pipeline import Observer, Pipeline
-from victor.resilience.retry import RetryPolicy
 from victor.testing.scenario import Fault
 from victor.testing.virtual import now
 from victor.types import CompletionResponse, Message, StreamChunk, ToolDefinition, Usage
@@ -69,7 +67,8 @@ class Target:
     @property
     def where(self) -> str:
         """The endpoint, as `BaseProvider` names it: all targets at it share its circuits."""
-        return f"{self.provider} at {self.base_url}" if self.base_url else self.provider
+        address = (self.base_url or "").rstrip("/")
+        return f"{self.provider} at {address}" if address else self.provider
 
 
 # Words that the table of errors looks for where a status says too little.
@@ -133,16 +132,8 @@ class SimulatedProvider(BaseProvider):
 
     @functools.cached_property
     def _guard(self) -> Pipeline:
-        # As the one of BaseProvider, but for the clock, the dice and the listener.
-        return Pipeline(
-            self.target.where,
-            owner=self.name,
-            breaker=self._circuits,
-            retry=RetryPolicy(max_retries=self.max_retries),
-            deadlines=deadlines_of(self.timeout),
-            clock=now,
-            random=self._random,
-            on_event=self._on_event,
+        return self._pipeline(
+            self._circuits, clock=now, random=self._random, on_event=self._on_event
         )
 
     async def chat(

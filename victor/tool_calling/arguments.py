@@ -232,18 +232,15 @@ def problems(arguments: JsonObject, schema: Mapping[str, Any], limit: int = 5) -
         limit: how many problems to name at most.
 
     Raises:
-        ConfigError: the schema itself is none, or the package `jsonschema` is missing.
+        ConfigError: the schema itself is none.
     """
-    try:
-        import jsonschema  # type: ignore[import-untyped] # it has no types of its own
-        import referencing
-    except ImportError as error:  # pragma: no cover - installed wherever the tests run
-        raise ConfigError(
-            "checking arguments needs the package jsonschema: pip install jsonschema"
-        ) from error
+    # Some tens of milliseconds, and few calls need it.
+    import jsonschema
+    import referencing
+
     kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
     try:
-        kind.check_schema(schema)
+        kind.check_schema(dict(schema))
         # An empty registry: a schema's `$ref` to an address is never fetched.
         found = kind(schema, registry=referencing.Registry()).iter_errors(arguments)
         return [f"{one.json_path}: {one.message[:300]}" for one in islice(found, limit)]

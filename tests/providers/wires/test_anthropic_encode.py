@@ -89,7 +89,7 @@ def test_the_wire_is_both_directions_under_one_name() -> None:
     assert (wire.name, wire.stream_type, wire.models_path) == (
         "anthropic",
         "text/event-stream",
-        "/v1/models",
+        "/v1/models?limit=1000",
     )
     assert wire.headers == {"anthropic-version": "2023-06-01"}
     assert wire.encode(ChatRequest([_user()], "m")).path == "/v1/messages"

@@ -11,7 +11,6 @@ from tests.providers.wires.test_bedrock_encode import ADD, CLAUDE, LLAMA, NOVA, 
 from victor.config.model_capabilities import ModelData
 from victor.errors import UnsupportedFeatureError
 from victor.providers.wires.bedrock.families import family_of
-from victor.providers.wires.bedrock.schema import closed
 
 NOVA_2 = "us.amazon.nova-2-lite-v1:0"
 GPT = "openai.gpt-oss-120b-1:0"
@@ -202,52 +201,8 @@ def test_a_schema_is_sent_as_text_with_closed_objects() -> None:
     schema = json.loads(definition["schema"])
     person = schema["$defs"]["Person"]
     assert person["additionalProperties"] is False
-    assert person["properties"]["age"]["description"] == "minimum=0, exclusiveMaximum=150"
+    assert person["properties"]["age"]["description"] == "(exclusiveMaximum: 150, minimum: 0)"
     assert "minimum" not in person["properties"]["age"]
-
-
-@pytest.mark.parametrize(
-    ("schema", "expected"),
-    [
-        ({"type": "string"}, {"type": "string"}),
-        ({"type": "object"}, {"type": "object", "additionalProperties": False}),
-        (
-            {"properties": {"maximum": {"type": "number", "maximum": 3, "description": "Most"}}},
-            {
-                "properties": {"maximum": {"type": "number", "description": "Most (maximum=3)"}},
-                "additionalProperties": False,
-            },
-        ),
-        (
-            {"type": "object", "additionalProperties": {"type": "object"}},
-            {
-                "type": "object",
-                "additionalProperties": {"type": "object", "additionalProperties": False},
-            },
-        ),
-        (
-            {"anyOf": [{"type": "object"}, True], "default": {"type": "object"}},
-            {
-                "anyOf": [{"type": "object", "additionalProperties": False}, True],
-                "default": {"type": "object"},
-            },
-        ),
-    ],
-    ids=["no object", "empty", "property of that name", "open on purpose", "one of"],
-)
-def test_objects_are_closed_and_bounds_told(
-    schema: dict[str, Any], expected: dict[str, Any]
-) -> None:
-    before = json.dumps(schema)
-    assert closed(schema) == expected
-    assert json.dumps(schema) == before
-
-
-def test_a_very_deep_schema_is_left_as_it_is_below() -> None:
-    deep: dict[str, Any] = {"type": "object"}
-    for _ in range(300):
-        deep = {"items": deep}
-    assert "additionalProperties" not in json.dumps(closed(deep))
 
 
 @pytest.mark.parametrize(

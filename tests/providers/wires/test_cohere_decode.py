@@ -337,6 +337,11 @@ def test_a_stream_without_its_end_is_cut_off() -> None:
         ),
         pytest.param({**_said("x"), "error": "x"}, ProviderError, id="beside text"),
         pytest.param(_end("ERROR", error="it broke"), ProviderServerError, id="at the end"),
+        pytest.param(
+            _end("ERROR", error="your request resulted in an invalid tool generation"),
+            ProviderInvalidResponseError,
+            id="a call that the model got wrong",
+        ),
         pytest.param(_end("ERROR"), ProviderServerError, id="without a word"),
         pytest.param(b"<html>", ProviderInvalidResponseError, id="a web page"),
         pytest.param(b"[1]", ProviderInvalidResponseError, id="a list"),

@@ -11,7 +11,7 @@ from tests.providers.wires.chat_requests import MISTRAL, PLAIN, body_of, user
 from victor.config.catalog import EffortName, Vendor
 from victor.config.model_capabilities import ModelData
 from victor.errors import ProviderInvalidRequestError, UnsupportedFeatureError
-from victor.providers.wires.openai_chat.settings import nearest_effort
+from victor.providers.options import nearest_effort
 from victor.types import ToolDefinition, ToolExample
 
 TOOL = ToolDefinition(name="look", description="Looks.")
@@ -210,6 +210,10 @@ class City(BaseModel):
     twins: list[str]
 
 
+class Loose(BaseModel):
+    name: str = ""
+
+
 @pytest.mark.parametrize(
     ("schema", "strict"),
     [
@@ -258,6 +262,11 @@ def test_the_name_of_a_schema_is_made_acceptable(name: str, sent: str) -> None:
 def test_a_model_class_or_any_json_may_be_asked_for() -> None:
     sent = _with(response_format=City)["response_format"]["json_schema"]
     assert sent["name"] == "City"
+    loose = _with(response_format=Loose)["response_format"]["json_schema"]
+    assert (loose["strict"], loose["schema"]["additionalProperties"]) == (True, False)
+    lacking = replace(PLAIN, lacks=("strict",))
+    loose = _with(lacking, response_format=Loose)["response_format"]["json_schema"]
+    assert loose == {"name": "Loose", "schema": Loose.model_json_schema()}
     asked = {"type": "json_object"}
     assert _with(response_format=asked) == {"response_format": asked}
     assert _with(response_format={"type": "text"}) == {}

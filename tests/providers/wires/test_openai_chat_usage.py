@@ -68,6 +68,30 @@ USAGES = [
         id="thinking is only in the total",
     ),
     pytest.param(
+        {
+            "usage": {
+                "prompt_tokens": 10,
+                "completion_tokens": 1,
+                "total_tokens": 31,
+                "prompt_tokens_details": {"audio_tokens": 20},
+            }
+        },
+        Usage(prompt_tokens=30, completion_tokens=1, total_tokens=31),
+        id="mistral's audio is only in the total",
+    ),
+    pytest.param(
+        {
+            "usage": {
+                "prompt_tokens": 10,
+                "completion_tokens": 1,
+                "total_tokens": 11,
+                "prompt_tokens_details": {"audio_tokens": 8},
+            }
+        },
+        Usage(prompt_tokens=10, completion_tokens=1, total_tokens=11),
+        id="others count audio as prompt",
+    ),
+    pytest.param(
         {"x_groq": {"usage": {"prompt_tokens": 6}}}, Usage(prompt_tokens=6), id="under x_groq"
     ),
     pytest.param({"x_groq": {"id": "r"}}, None, id="x_groq without usage"),

@@ -77,7 +77,7 @@ STRICT = {**ADD.parameters, "additionalProperties": False}
         ({**STRICT, "required": []}, False),
         ({**STRICT, "additionalProperties": True}, False),
         ({"type": "object", "properties": {}}, False),
-        ({**STRICT, "properties": {"a": {"type": "integer", "minimum": 1}}}, False),
+        ({**STRICT, "properties": {"a": {"type": "integer", "minimum": 1}}}, True),
         ({**STRICT, "properties": {"a": {"type": ["object", "null"]}}}, False),
         ({**STRICT, "properties": {"a": {"anyOf": [STRICT, {"type": "null"}]}}}, True),
         ({**STRICT, "properties": {"a": {"anyOf": [{"oneOf": []}]}}}, False),
@@ -171,7 +171,7 @@ def test_openai_keeps_nothing_and_hands_out_its_reasoning_sealed(
         (PLAIN, "minimal", ("none", "low"), {"effort": "low"}),
         (PLAIN, "high", ("low", "high"), {"effort": "high"}),
         (PLAIN, "wild", ("low", "high"), {"effort": "wild"}),
-        (PLAIN, "low", ("wild",), {"effort": "low"}),
+        (PLAIN, "low", ("wild",), {"effort": "wild"}),
         (PLAIN, "low", (), None),
     ],
 )
@@ -209,8 +209,8 @@ class City(BaseModel):
             {
                 "type": "json_schema",
                 "name": "City",
-                "schema": City.model_json_schema(),
-                "strict": False,
+                "schema": {**City.model_json_schema(), "additionalProperties": False},
+                "strict": True,
             },
         ),
     ],

@@ -12,7 +12,7 @@ from types import MappingProxyType
 from victor.errors import ProviderInvalidRequestError, UnsupportedFeatureError
 from victor.providers.options import OutputSchema, StandardOptions, leave_out
 from victor.providers.request import ChatRequest
-from victor.providers.wires.anthropic.schema import enforceable
+from victor.providers.schemas import enforceable
 from victor.providers.wires.anthropic.thinking import (
     effort_for,
     max_tokens,

@@ -7,12 +7,12 @@ data say which. Knows nothing about messages or other settings.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
 
 from victor.errors import ProviderInvalidRequestError
-from victor.providers.options import StandardOptions
+from victor.providers.options import StandardOptions, nearest_effort
 from victor.providers.request import ChatRequest
 
 __all__ = ["effort_for", "max_tokens", "thinking_for", "thinks"]
@@ -78,15 +78,8 @@ def effort_for(
     effort = asked.reasoning_effort
     if effort is None or thinking is None or thinking.get("type") != "adaptive":
         return None
-    order = tuple(_BUDGETS)
-    known: Sequence[str] = request.model_data.efforts or _EFFORTS
-    taken = [one for one in order if one in known]
-    if effort == "none":
-        effort = order[0]
-    if effort not in order or not taken:
-        return effort
-    at = order.index(effort)
-    return min(taken, key=lambda one: abs(order.index(one) - at))
+    taken = [one for one in request.model_data.efforts or _EFFORTS if one in _BUDGETS]
+    return nearest_effort("minimal" if effort == "none" else effort, taken)
 
 
 def max_tokens(request: ChatRequest, thinking: Mapping[str, Any] | None) -> int:

@@ -30,7 +30,7 @@ class AnthropicMessages:
     name = "anthropic"
     stream_type = "text/event-stream"
     headers: Mapping[str, str] = MappingProxyType({"anthropic-version": "2023-06-01"})
-    models_path = "/v1/models"
+    models_path = "/v1/models?limit=1000"  # else it lists twenty
 
     def __init__(self, vendor: Vendor) -> None:
         self._vendor = vendor

@@ -21,11 +21,11 @@ from victor.errors import UnsupportedFeatureError
 from victor.providers.history import HistoryRules, prepared
 from victor.providers.options import OutputSchema, StandardOptions, standard_options
 from victor.providers.request import ChatRequest, HTTPCall
+from victor.providers.schemas import enforceable
 from victor.providers.wires.bedrock.content import CACHE_POINT, Conversation
 from victor.providers.wires.bedrock.decode import STATE_NAME
 from victor.providers.wires.bedrock.families import family_of
 from victor.providers.wires.bedrock.parameters import Parameters
-from victor.providers.wires.bedrock.schema import closed
 from victor.providers.writing import merged, to_bytes
 from victor.types import JsonObject, Message, ToolDefinition
 
@@ -148,7 +148,7 @@ def _text_format(output: OutputSchema | str, request: ChatRequest) -> JsonObject
             f"{request.model} cannot be held to a schema: leave out response_format, or give it a "
             "tool with these parameters and tool_choice with the tool's name."
         )
-    schema = to_bytes(closed(output.schema)).decode()
+    schema = to_bytes(enforceable(output.schema, whose="Bedrock's")).decode()
     definition = {"name": output.name, "schema": schema}
     return {"type": "json_schema", "structure": {"jsonSchema": definition}}
 

@@ -11,14 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from victor.providers.options import StandardOptions, leave_out
+from victor.providers.options import StandardOptions, leave_out, nearest_effort
 from victor.providers.request import ChatRequest
 from victor.providers.wires.bedrock.families import Family
 from victor.types import JsonObject
 
 __all__ = ["Parameters"]
 
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
 _THREE = ("low", "medium", "high")
 _BUDGETS: Mapping[str, int] = MappingProxyType(
     {"minimal": 1024, "low": 2048, "medium": 8192, "high": 16384, "xhigh": 32768, "max": 32768}
@@ -108,10 +107,10 @@ class Parameters:
         elif can and self._family == "nova":
             self._add_reasoning_config(effort)
         elif can and self._family == "openai":
-            self._more["reasoning_effort"] = _nearest(effort, known.efforts or _THREE)
+            self._more["reasoning_effort"] = nearest_effort(effort, known.efforts or _THREE)
         elif can and self._family == "qwen":
             if effort != "none":
-                self._more["reasoning_config"] = _nearest(effort, known.efforts or _THREE)
+                self._more["reasoning_config"] = nearest_effort(effort, known.efforts or _THREE)
         elif effort != "none":
             leave_out(self._provider, reasoning_effort=effort)
 
@@ -127,7 +126,7 @@ class Parameters:
             return
         self._samples = False
         if known.thinking == "adaptive":
-            chosen = _nearest(effort, known.efforts or _THREE)
+            chosen = nearest_effort(effort, known.efforts or _THREE)
             self._more |= {"thinking": {"type": "adaptive"}, "output_config": {"effort": chosen}}
             return
         budget = _BUDGETS.get(effort, _BUDGETS["high"])
@@ -142,7 +141,7 @@ class Parameters:
         if effort == "none":
             self._more["reasoningConfig"] = {"type": "disabled"}
             return
-        chosen = _nearest(effort, self._known.efforts or _THREE)
+        chosen = nearest_effort(effort, self._known.efforts or _THREE)
         self._more["reasoningConfig"] = {"type": "enabled", "maxReasoningEffort": chosen}
         if chosen == "high":
             # With the highest effort it refuses all of these.
@@ -151,12 +150,3 @@ class Parameters:
 
 def _least(*numbers: int | None) -> int | None:
     return min((number for number in numbers if number is not None), default=None)
-
-
-def _nearest(effort: str, allowed: tuple[str, ...]) -> str:
-    """Return the effort that is meant among those a model takes; the weaker one of two."""
-    if effort in allowed or effort not in _EFFORTS:
-        return effort
-    place = _EFFORTS.index(effort)
-    ranked = [one for one in _EFFORTS if one in allowed and one != "none"]
-    return min(ranked, key=lambda one: abs(_EFFORTS.index(one) - place), default=effort)

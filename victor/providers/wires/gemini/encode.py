@@ -17,7 +17,13 @@ from victor.config.catalog import Vendor
 from victor.config.model_capabilities import ModelData
 from victor.errors import ProviderInvalidRequestError
 from victor.providers.history import HistoryRules, prepared
-from victor.providers.options import OutputSchema, StandardOptions, leave_out, standard_options
+from victor.providers.options import (
+    OutputSchema,
+    StandardOptions,
+    leave_out,
+    nearest_effort,
+    standard_options,
+)
 from victor.providers.request import ChatRequest, HTTPCall
 from victor.providers.wires.gemini.content import write
 from victor.providers.wires.gemini.schema import json_schema, openapi_schema
@@ -199,8 +205,4 @@ def _level(effort: str, taken: tuple[str, ...] | None, model: str) -> str:
     if taken is None:
         taken = ("low", "high") if "pro" in model else _LEVELS
     levels = [level for level in _LEVELS if level in taken] or list(_LEVELS)  # by other names
-    wanted = {"none": "minimal", "xhigh": "high", "max": "high"}.get(effort, effort)
-    if wanted not in _LEVELS:
-        return wanted  # the server knows better
-    least = _LEVELS.index(wanted)
-    return min(levels, key=lambda level: abs(_LEVELS.index(level) - least))
+    return nearest_effort("minimal" if effort == "none" else effort, levels)

@@ -9,41 +9,28 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from victor.config.catalog import Vendor
 from victor.config.model_capabilities import ModelData
 from victor.errors import UnsupportedFeatureError
-from victor.providers.options import OutputSchema, StandardOptions, leave_out, standard_options
+from victor.providers.options import (
+    OutputSchema,
+    StandardOptions,
+    leave_out,
+    nearest_effort,
+    standard_options,
+)
 from victor.providers.request import ChatRequest
+from victor.providers.schemas import is_strict, strict_form
 from victor.providers.writing import merged
 from victor.types import JsonObject, ToolDefinition
 
-__all__ = ["nearest_effort", "settings"]
+__all__ = ["settings"]
 
-_RANKS: Mapping[str, int] = MappingProxyType(
-    {"none": 0, "minimal": 1, "low": 2, "medium": 3, "high": 4, "xhigh": 5, "max": 6}
-)
 _GRADED = ("low", "medium", "high")
 _SAMPLING = ("top_p", "top_k", "frequency_penalty", "presence_penalty")
 _NOT_IN_SCHEMA_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
-# https://platform.openai.com/docs/guides/structured-outputs: what strict schemas must not have.
-_NOT_STRICT = frozenset(
-    {
-        "allOf",
-        "default",
-        "dependentRequired",
-        "dependentSchemas",
-        "else",
-        "if",
-        "not",
-        "oneOf",
-        "patternProperties",
-        "prefixItems",
-        "then",
-    }
-)
 
 
 def settings(request: ChatRequest, vendor: Vendor) -> JsonObject:
@@ -135,34 +122,13 @@ def _add_tool_choice(body: JsonObject, asked: StandardOptions, vendor: Vendor) -
 # ---------------------------------------------------------------------------- reasoning effort
 
 
-def nearest_effort(wanted: str, efforts: tuple[str, ...]) -> str:
-    """Return the effort a model takes that is nearest to the wanted one, the weaker of two.
-
-    Args:
-        wanted: what the caller said.
-        efforts: what the model takes, at least one. A name without a grade, such as Groq's
-            `default`, counts as a medium one.
-    """
-    if wanted in efforts or wanted not in _RANKS:
-        return wanted
-    rank = _RANKS[wanted]
-    # Thinking is not the same as not thinking, however little it is.
-    graded = [one for one in efforts if (one == "none") == (wanted == "none")] or efforts
-
-    def distance(effort: str) -> tuple[int, int]:
-        own = _RANKS.get(effort, _RANKS["medium"])
-        return abs(own - rank), own
-
-    return min(graded, key=distance)
-
-
 def _effort(wanted: str, vendor: Vendor, known: ModelData) -> JsonObject:
     efforts = () if known.reasoning is False else known.efforts
     if efforts == () and vendor.effort in ("reasoning_effort", "reasoning"):
         if wanted != "none":
             leave_out(vendor.name, reasoning_effort=wanted)
         return {}
-    grade = nearest_effort(wanted, efforts) if efforts else wanted
+    grade = nearest_effort(wanted, efforts or ())
     thinks = wanted != "none"
     match vendor.effort:
         case "reasoning_effort":
@@ -197,36 +163,13 @@ def _response_format(
             model=request.model,
         )
     name = _NOT_IN_SCHEMA_NAMES.sub("_", output.name)[:64]
-    wanted: JsonObject = {"name": name or "answer", "schema": output.schema}
+    takes_strict = "strict" not in vendor.lacks
+    schema = strict_form(output.schema) if output.is_class and takes_strict else output.schema
+    wanted: JsonObject = {"name": name or "answer", "schema": schema}
     if output.description:
         wanted["description"] = output.description
     if output.strict is not None:
         wanted["strict"] = output.strict
-    elif "strict" not in vendor.lacks and _may_be_strict(output.schema):
+    elif takes_strict and is_strict(schema):
         wanted["strict"] = True
     return {"type": "json_schema", "json_schema": wanted}
-
-
-def _may_be_strict(schema: Mapping[str, Any]) -> bool:
-    """Tell whether a schema is of the kind that OpenAI takes as strict."""
-    if schema.get("type") != "object":
-        return False
-    waiting: list[Any] = [schema]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, list):
-            waiting += part
-        elif isinstance(part, Mapping):
-            if not _is_closed(part) or not _NOT_STRICT.isdisjoint(part):
-                return False
-            waiting += part.values()
-    return True
-
-
-def _is_closed(part: Mapping[str, Any]) -> bool:
-    properties = part.get("properties")
-    if not isinstance(properties, Mapping):
-        return part.get("type") != "object"
-    required = part.get("required")
-    listed = required if isinstance(required, list) else []
-    return part.get("additionalProperties") is False and all(name in listed for name in properties)

@@ -8,14 +8,20 @@ Knows nothing about HTTP, keys or retries; the conversation itself is in `conten
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from victor.config.catalog import Vendor
 from victor.config.model_capabilities import ModelData
 from victor.providers.history import HistoryRules, prepared
-from victor.providers.options import OutputSchema, StandardOptions, leave_out, standard_options
+from victor.providers.options import (
+    OutputSchema,
+    StandardOptions,
+    leave_out,
+    nearest_effort,
+    standard_options,
+)
 from victor.providers.request import ChatRequest, HTTPCall
+from victor.providers.schemas import is_strict, strict_form
 from victor.providers.wires.openai_responses.content import encoded_input, is_openai
 from victor.providers.wires.openai_responses.items import WIRE
 from victor.providers.writing import merged, to_bytes
@@ -27,23 +33,6 @@ _RULES = HistoryRules(WIRE, call_id=re.compile(r"[!-~]{1,64}"))
 _REASONING = "reasoning.encrypted_content"
 _LEAST_OUTPUT = 16
 """Tokens; OpenAI refuses less."""
-_EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max")
-_STRICT_WORDS = frozenset(
-    {
-        "$defs",
-        "$ref",
-        "additionalProperties",
-        "anyOf",
-        "const",
-        "description",
-        "enum",
-        "items",
-        "properties",
-        "required",
-        "title",
-        "type",
-    }
-)
 _NO_SCHEMA_NAME = re.compile(r"[^a-zA-Z0-9_-]")
 
 
@@ -128,7 +117,7 @@ def _tool(tool: ToolDefinition) -> JsonObject:
         "description": tool.description,
         "parameters": tool.parameters,
         # Left out, it is true here, and schemas with optional parameters are refused.
-        "strict": _allows_strict(tool.parameters),
+        "strict": is_strict(tool.parameters),
     }
 
 
@@ -155,51 +144,22 @@ def _reasoning(effort: str | None, known: ModelData, vendor: Vendor) -> JsonObje
     if known.reasoning is False or known.efforts == ():
         leave_out(vendor.name, reasoning_effort=effort)
         return None
-    effort = _nearest(effort, known.efforts)
+    effort = nearest_effort(effort, known.efforts or ())
     # Without being asked, OpenAI shows nothing of what a model thought.
     shown = is_openai(vendor) and effort != "none"
     return {"effort": effort, "summary": "auto"} if shown else {"effort": effort}
 
 
-def _nearest(effort: str, allowed: Sequence[str] | None) -> str:
-    """Return the effort itself, or the nearest that the model takes, rather more than less."""
-    if allowed is None or effort in allowed or effort not in _EFFORTS:
-        return effort
-    at = _EFFORTS.index(effort)
-    places = [_EFFORTS.index(one) for one in allowed if one in _EFFORTS]
-    if not places:
-        return effort
-    return _EFFORTS[min(places, key=lambda place: (abs(place - at), -place))]
-
-
 def _format(output: OutputSchema | str) -> JsonObject:
     if not isinstance(output, OutputSchema):
         return {"type": "json_object"}
-    strict = _allows_strict(output.schema) if output.strict is None else output.strict
+    schema = strict_form(output.schema) if output.is_class else output.schema
+    strict = is_strict(schema) if output.strict is None else output.strict
     said = {"description": output.description} if output.description else {}
     return {
         "type": "json_schema",
         "name": _NO_SCHEMA_NAME.sub("_", output.name)[:64],
-        "schema": output.schema,
+        "schema": schema,
         "strict": strict,
         **said,
     }
-
-
-def _allows_strict(schema: Any) -> bool:
-    """Tell whether every object in a schema is closed and has all it names, and no rare words.
-
-    https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
-    """
-    if not isinstance(schema, Mapping) or schema.keys() - _STRICT_WORDS:
-        return False
-    properties = schema.get("properties") or {}
-    kind = schema.get("type")
-    if kind == "object" or properties or (isinstance(kind, list) and "object" in kind):
-        closed = schema.get("additionalProperties") is False
-        if not closed or set(schema.get("required") or ()) != set(properties):
-            return False
-    inner = [*properties.values(), *schema.get("$defs", {}).values(), *schema.get("anyOf", ())]
-    if "items" in schema:
-        inner.append(schema["items"])
-    return all(_allows_strict(one) for one in inner)
