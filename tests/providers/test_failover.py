@@ -359,3 +359,15 @@ async def test_a_stream_that_ends_too_early_without_content_moves_on() -> None:
         cut = sse_answer([], done=None)
         both = together(await servers.one([cut]), (await servers.one([STREAM]), "m"))
         assert await answer_of(both, "stream") == "Hello"
+
+
+@either
+async def test_nobody_waits_long_for_one_route_while_another_is_ready(how: str) -> None:
+    busy = json_answer({"error": {"message": "slow down"}}, 429, {"retry-after": "30"})
+    async with Servers() as servers:
+        first = await servers.one([busy], max_retries=3)
+        second = await servers.one(good)
+        provider = together((first, "a"), (second, "b"))
+        async with asyncio.timeout(10):
+            assert await answer_of(provider, how) == "Hello"
+        assert len(servers.found[0].requests) == 1

@@ -405,3 +405,16 @@ def test_a_finished_call_leaves_nothing_behind() -> None:
     gone = run_virtual(main())
     gc.collect()
     assert gone() is None
+
+
+def test_a_call_may_refuse_to_wait_for_long() -> None:
+    async def main() -> None:
+        script = Script(ProviderRateLimitError("slow", retry_after=7), "fine")
+        with pytest.raises(ProviderRateLimitError):
+            await guard().call(script, deadlines=Deadlines(wait_s=5))
+        assert script.times == [0]
+        patient = Script(ProviderRateLimitError("slow", retry_after=7), "fine")
+        assert await guard().call(patient, deadlines=Deadlines(wait_s=8)) == "fine"
+        assert patient.times[1] - patient.times[0] == 7
+
+    run_virtual(main())

@@ -94,9 +94,9 @@ class BaseProvider(ABC):
     * transient failures are retried, streams only before their first content;
     * deadlines end calls that hang.
 
-    Callers may pass three options to every `chat` and `stream` that never reach the author's code:
-    `timeout` and `total_timeout` (seconds, for this call) and `on_event` (called with each guard
-    event).
+    Callers may pass four options to every `chat` and `stream` that never reach the author's code:
+    `timeout` and `total_timeout` (seconds, for this call), `max_wait` (seconds; a try that would
+    have to wait longer is not made) and `on_event` (called with each guard event).
 
     Args:
         api_key: the key, where the caller has it.

@@ -40,6 +40,8 @@ Policy: TypeAlias = Literal["ask", "auto", "never"]
 
 _POLICIES: Final = ("ask", "auto", "never")
 _EMPTY: Final = StreamChunk()
+_MAX_WAIT_S: Final = 5.0
+"""A route that asks for more patience is left for the next one, if there is one."""
 
 T = TypeVar("T")
 
@@ -321,7 +323,10 @@ class FailoverProvider(BaseProvider):
         return leg.model(passage.request, first=leg is self._first)
 
     def _arguments(self, leg: Leg, passage: Passage) -> dict[str, Any]:
-        return leg.arguments(passage.request, first=leg is self._first, home=self._first.name)
+        hurry = {"max_wait": _MAX_WAIT_S} if passage.may_hurry() else {}
+        return hurry | leg.arguments(
+            passage.request, first=leg is self._first, home=self._first.name
+        )
 
     # ------------------------------------------------------------------ explaining
 

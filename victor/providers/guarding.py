@@ -71,14 +71,17 @@ def guards_itself(method: _F) -> _F:
     return method
 
 
-def deadlines_of(timeout: float | None, total_timeout: float | None = None) -> Deadlines:
+def deadlines_of(
+    timeout: float | None, total_timeout: float | None = None, max_wait: float | None = None
+) -> Deadlines:
     """Return the limits that a provider's two numbers of seconds stand for.
 
     Args:
         timeout: for a try of a call, a stream's first content, and the pause between two pieces.
         total_timeout: for a whole stream; None is no limit.
+        max_wait: before another try; None is no limit.
     """
-    return Deadlines(call_s=timeout, first_content_s=timeout, idle_s=timeout, total_s=total_timeout)
+    return Deadlines(timeout, timeout, timeout, total_timeout, max_wait)
 
 
 def _call_options(
@@ -86,11 +89,14 @@ def _call_options(
 ) -> tuple[Deadlines | None, Observer | None]:
     on_event = kwargs.pop("on_event", None)
     timeout, total = kwargs.pop("timeout", None), kwargs.pop("total_timeout", None)
-    if timeout is None and total is None:
+    wait = kwargs.pop("max_wait", None)
+    if timeout is None and total is None and wait is None:
         return None, on_event
     usual = provider._guard.deadlines
     return deadlines_of(
-        usual.call_s if timeout is None else timeout, usual.total_s if total is None else total
+        usual.call_s if timeout is None else timeout,
+        usual.total_s if total is None else total,
+        wait,
     ), on_event
 
 

@@ -189,6 +189,12 @@ class Leg:
             return Hurdle("cannot", missing)
         return None
 
+    def may_be_ready(self, request: Request, *, first: bool) -> bool:
+        """Tell whether nothing is known against it; one that was never made may be ready."""
+        if self.made is None:
+            return True
+        return self.unready() is None and self.resting(self.model(request, first=first)) is None
+
     def resting(self, model: str) -> Hurdle | None:
         """Say what will pass by itself: an open circuit, or a failure a moment ago."""
         wait_s = self.open_s(model)

@@ -107,6 +107,13 @@ class Passage:
         self.begin(leg)
         return leg
 
+    def may_hurry(self) -> bool:
+        """Tell whether another route may be ready, so that nobody need wait long for this one."""
+        if self._rules.ask is not None:
+            return False  # who says no to the other would rather have waited
+        others = (leg for leg in self._legs if leg not in self._tried)
+        return any(leg.may_be_ready(self.request, first=leg is self._first) for leg in others)
+
     async def spare(self) -> Leg | None:
         """Return a route that could be asked beside the one under way, at once."""
         for leg in self._legs:

@@ -5,6 +5,7 @@ The bookkeeping of `pipeline`, which does the awaiting. Knows no task and no soc
 
 from __future__ import annotations
 
+import math
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -59,7 +60,17 @@ class Guard:
 class Run:
     """The attempts of one call."""
 
-    __slots__ = ("_attempt", "_last", "_leave", "_observe", "_part", "_records", "_since", "guard")
+    __slots__ = (
+        "_attempt",
+        "_last",
+        "_leave",
+        "_most_wait_s",
+        "_observe",
+        "_part",
+        "_records",
+        "_since",
+        "guard",
+    )
 
     def __init__(
         self,
@@ -67,8 +78,10 @@ class Run:
         observe: Observer | None,
         part: str | None = None,
         records: list[Attempt] | None = None,
+        most_wait_s: float | None = None,
     ) -> None:
         self.guard = guard
+        self._most_wait_s = math.inf if most_wait_s is None else most_wait_s
         self._records = records
         self._observe = observe
         self._part = part
@@ -175,9 +188,9 @@ class Run:
             return None
         guard = self.guard
         wait = guard.retry.wait(self._attempt - 1, outcome.retry_after, guard.random)
-        if wait is None or (
-            guard.circuits is not None and guard.circuits.wait_s(self._part) > wait
-        ):
+        if wait is None or wait > self._most_wait_s:
+            return None
+        if guard.circuits is not None and guard.circuits.wait_s(self._part) > wait:
             return None
         timed_out = isinstance(error, TimeoutError | ProviderTimeoutError)
         if guard.budget is not None and not guard.budget.spend(timed_out=timed_out):

@@ -39,6 +39,8 @@ class Deadlines:
     """Between two pieces of content."""
     total_s: float | None = None
     """One whole attempt of a stream."""
+    wait_s: float | None = None
+    """Before another attempt: a call that would have to wait longer fails at once."""
 
     def __post_init__(self) -> None:
         for name in self.__slots__:

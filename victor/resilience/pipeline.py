@@ -125,9 +125,10 @@ class Pipeline:
             ProviderTimeoutError: the last attempt took longer than `call_s`.
             BaseException: what the last attempt raised, unchanged.
         """
-        limit_s = (deadlines or self.deadlines).call_s
+        limits = deadlines or self.deadlines
+        limit_s = limits.call_s
         observe = self._observer(on_event)
-        run = Run(self._guard, observe, part, records)
+        run = Run(self._guard, observe, part, records, limits.wait_s)
         while True:
             if before is not None and not self._is_open(part):
                 await before(observe)
@@ -182,8 +183,8 @@ class Pipeline:
             BaseException: what the last attempt raised, unchanged.
         """
         observe = self._observer(on_event)
-        run = Run(self._guard, observe, part, [])
         limits = deadlines or self.deadlines
+        run = Run(self._guard, observe, part, [], limits.wait_s)
 
         async def begin() -> StreamAttempt:
             if before is not None and not self._is_open(part):
