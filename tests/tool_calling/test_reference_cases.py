@@ -18,7 +18,6 @@ _EXCEPTIONS = {
     "kimi_k2-40b2f69097",
     "mistral-e514d6c08e",
     "step3p5-83c7c90d44",
-    "lfm2-1124736e68",
     # The suite expects half of a marker as content.
     "lfm2-2ed9abf898",
 }

@@ -88,6 +88,8 @@ class TextToolCallParser:
         return self._out.drained()
 
     def _run(self) -> Steps[None]:
+        if self._is_reasoning and self._format.preface:
+            yield from self._tape.skip(Markers((self._format.preface,)))
         while True:
             if self._format.free and not self._is_reasoning and self._out.is_blank:
                 yield from self._free()
@@ -133,6 +135,8 @@ class TextToolCallParser:
         if found is None:
             self._say(self._tape.kept)
         elif isinstance(found, str):
+            if self._is_reasoning:
+                self._release()
             self._is_reasoning = found == "reasoning"
             self._out.part(found)
         elif marker in self._format.structural:

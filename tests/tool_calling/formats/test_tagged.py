@@ -135,7 +135,7 @@ def test_attribute_types_a_value_where_no_schema_does(said: str, text: str, valu
 @pytest.mark.parametrize(
     ("body", "arguments", "why"),
     [
-        ("<path>a{m}</path>{m}<path>b{m}</path>", {"path": "b"}, "given twice"),
+        ("<path>a{m}</path>{m}<path>b{m}</path>", {"path": ["a", "b"]}, None),
         ("<path>a{m}</other>{m}</path>", {"path": "a"}, "closed but not open"),
         (
             "<x>{m}<y>1{m}</y>{m}<y>2{m}</y>{m}<y>3{m}</y>{m}</x>",

@@ -1,4 +1,4 @@
-"""Answers that consist of addressed messages: OpenAI's harmony, and Muse.
+"""Answers that consist of parts with markers, or of messages: OpenAI's harmony, and Muse.
 
 Each message has a header that says to whom it goes: the user, the model itself, or a tool.
 Format: <https://github.com/openai/harmony/blob/main/docs/format.md>. Knows nothing about streams.
@@ -7,13 +7,14 @@ Format: <https://github.com/openai/harmony/blob/main/docs/format.md>. Knows noth
 from __future__ import annotations
 
 import re
+from typing import Literal
 
 from victor.tool_calling.arguments import read_arguments
 from victor.tool_calling.formats.format import Found, Offered, Reader
 from victor.tool_calling.formats.tape import Markers, Steps, Tape
 from victor.types import ToolCall
 
-__all__ = ["harmony", "muse"]
+__all__ = ["begins", "harmony", "muse"]
 
 _MESSAGE = Markers(("<|message|>",))
 _ENDS = Markers(("<|call|>", "<|end|>", "<|return|>"))
@@ -21,6 +22,23 @@ _MUSE_ENDS = Markers(("<|eom|>", "<|eot|>"))
 _TO = re.compile(r"to=([^\s<]+)")
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _PEOPLE = frozenset({"assistant", "user", "all"})
+
+
+def begins(kind: Literal["content", "reasoning"], *words: str, required: bool = False) -> Reader:
+    """Return a reader of a marker after which content, or reasoning, begins.
+
+    Args:
+        kind: which of them.
+        words: what may come first and is no part of it; one of them.
+        required: whether it has to.
+    """
+    first = Markers(words)
+
+    def read(tape: Tape, _offered: Offered, _opener: str) -> Steps[Found]:
+        found = yield from tape.skip(first)
+        return kind if found or not required else None
+
+    return read
 
 
 def harmony() -> Reader:

@@ -10,9 +10,9 @@ from collections.abc import Callable, Mapping
 from functools import cache, partial
 from types import MappingProxyType
 
-from victor.tool_calling.formats.channels import harmony
+from victor.tool_calling.formats.channels import begins, harmony
 from victor.tool_calling.formats.format import BAR, Found, Offered, Reader, TextFormat
-from victor.tool_calling.formats.gemma import gemma
+from victor.tool_calling.formats.gemma import bare_gemma, gemma
 from victor.tool_calling.formats.json_blocks import free_json, json_block, named_by_key
 from victor.tool_calling.formats.minimax_m3 import OPENER as M3_OPENER
 from victor.tool_calling.formats.minimax_m3 import minimax_m3
@@ -42,15 +42,15 @@ __all__ = ["FORMATS"]
 
 _THINK = (("<think>", "</think>"),)
 _COHERE = (
-    "<|START_RESPONSE|>",
     "<|END_RESPONSE|>",
-    "<|START_TEXT|>",
     "<|END_TEXT|>",
     "<|CHATBOT_TOKEN|>",
     "<|START_OF_TURN_TOKEN|>",
     "<|END_OF_TURN_TOKEN|>",
 )
 _ENDS = ("<|im_end|>",)
+_THOUGHT = "thought\n"
+_APRIEL_LEAD = "Here are my reasoning steps:"
 
 
 def _in_block(inner: str, reader: Reader, closer: str) -> Reader:
@@ -90,14 +90,16 @@ def _either(first: Reader, other: Reader) -> Reader:
 
 
 def _llama3() -> TextFormat:
-    block = _either(free_json("<|eom_id|>", "<|eot_id|>"), python_block("<|eom_id|>"))
+    # A tool of Llama's own is called as `name.call(...)`.
+    python = python_block("<|eom_id|>", "<|eot_id|>", method=".call")
+    block = _either(free_json("<|eom_id|>", "<|eot_id|>"), python)
     return TextFormat(
         {"<|python_tag|>": block}, free={"{": free_json(), "[": free_json()}, noise=("<|eot_id|>",)
     )
 
 
 def _xlam() -> TextFormat:
-    fenced = free_json("```", joiners=";,")
+    fenced = free_json("```")
     block = json_block("</tool_call>", "[/TOOL_CALLS]")
     return TextFormat(
         {"```json": fenced, "```": fenced, "[TOOL_CALLS]": block, "<tool_call>": block},
@@ -121,7 +123,8 @@ def _deepseek() -> TextFormat:
 
 
 def _kimi_k2() -> TextFormat:
-    words = ("tool_calls_section_begin", "tool_calls_section_end", "tool_call_end")
+    sections = ("tool_calls_section", "tool_call_section")
+    words = (*(f"{name}_{edge}" for name in sections for edge in ("begin", "end")), "tool_call_end")
     return TextFormat(
         {
             "<|tool_call_begin|>": named_json(
@@ -146,7 +149,7 @@ def _plamo3() -> TextFormat:
             )
         },
         think=((mark("begin_think"), mark("end_think")),),
-        noise=(*noise, "<|plamo:op|>", "<|plamo:eot|>"),
+        noise=(*noise, "<|plamo:op|>", "<|plamo:eot|>", "<|plamo:tag|>"),
     )
 
 
@@ -161,8 +164,9 @@ def _harmony() -> TextFormat:
 
 
 def _cohere() -> TextFormat:
+    opens = dict.fromkeys(("<|START_RESPONSE|>", "<|START_TEXT|>"), begins("content"))
     return TextFormat(
-        {"<|START_ACTION|>": json_block("<|END_ACTION|>")},
+        {"<|START_ACTION|>": json_block("<|END_ACTION|>"), **opens},
         think=(("<|START_THINKING|>", "<|END_THINKING|>"),),
         noise=_COHERE,
     )
@@ -176,13 +180,23 @@ def _command_r_plus() -> TextFormat:
 def _gemma(opener: str, closer: str, quote: str) -> TextFormat:
     return TextFormat(
         {opener: gemma(closer, quote)},
-        think=(("<|channel>thought", "<channel|>"),),
-        noise=("<end_of_turn>", "<turn|>"),
+        noise=("<end_of_turn>",),
+    )
+
+
+def _gemma4() -> TextFormat:
+    closer, quote = "<tool_call|>", '<|"|>'
+    return TextFormat(
+        {"<|tool_call>": gemma(closer, quote), "<|channel>": begins("reasoning", _THOUGHT)},
+        free={"c": bare_gemma(closer, quote)},
+        think=(("<|channel>", "<channel|>"),),
+        noise=("<|turn>model\n", "<turn|>", closer),
+        preface=_THOUGHT,
     )
 
 
 def _mistral() -> TextFormat:
-    block = json_block("[/TOOL_CALLS]", again=("[TOOL_CALLS]",))
+    block = json_block("[/TOOL_CALLS]", "</s>", again=("[TOOL_CALLS]",))
     both = _either(block, mistral())
     return TextFormat(
         {"[TOOL_CALLS]": both}, think=(("[THINK]", "[/THINK]"), *_THINK), noise=("</s>",)
@@ -194,7 +208,12 @@ def _k2_horizon() -> TextFormat:
         json_block("</ifm|tool_call>", coerces=True), pairs("</ifm|tool_call>", prefix="ifm|")
     )
     inner, outer = "<ifm|tool_call>", "<ifm|tool_calls>"
-    return TextFormat({inner: reader, outer: _in_block(inner, reader, "</ifm|tool_calls>")})
+    efforts = ("think", "think_fast", "think_faster")
+    return TextFormat(
+        {inner: reader, outer: _in_block(inner, reader, "</ifm|tool_calls>")},
+        think=tuple((f"<ifm|{effort}>", f"</ifm|{effort}>") for effort in efforts),
+        noise=("<|ifm|im_end|>",),
+    )
 
 
 def _hunyuan_v3() -> TextFormat:
@@ -208,9 +227,14 @@ def _hunyuan_v3() -> TextFormat:
 def _apriel() -> TextFormat:
     return TextFormat(
         {"<tool_calls>": json_block("</tool_calls>")},
-        think=(("<think>", "[BEGIN FINAL RESPONSE]"), *_THINK),
+        think=(
+            ("<think>", "[BEGIN FINAL RESPONSE]"),
+            (_APRIEL_LEAD, "[BEGIN FINAL RESPONSE]"),
+            ("<thinking>", "</thinking>"),
+            *_THINK,
+        ),
         noise=("[END FINAL RESPONSE]", "<|end|>"),
-        lead="Here are my reasoning steps:\n",
+        lead=f"{_APRIEL_LEAD}\n",
     )
 
 
@@ -222,8 +246,8 @@ def _m3() -> TextFormat:
     )
 
 
-def _glm() -> TextFormat:
-    return TextFormat({"<tool_call>": pairs("</tool_call>")}, noise=("<|user|>", "<|observation|>"))
+def _glm(*ends: str) -> TextFormat:
+    return TextFormat({"<tool_call>": pairs("</tool_call>")}, noise=ends)
 
 
 def _apertus() -> TextFormat:
@@ -236,7 +260,16 @@ def _apertus() -> TextFormat:
 
 def _granite() -> TextFormat:
     block = json_block("</tool_call>", "<|end_of_text|>")
-    return TextFormat({"<|tool_call|>": block, "<tool_call>": block}, noise=("<|end_of_text|>",))
+    subjects = ("Here is", "Here's")
+    thoughts = tuple(f"{words} my thought process:" for words in subjects)
+    return TextFormat(
+        {"<|tool_call|>": block, "<tool_call>": block},
+        # Granite 3.2 has words for its reasoning, which begin nothing later in an answer.
+        free={"H": begins("reasoning", *thoughts, required=True)},
+        think=(*_THINK, *(("<think>", f"{words} my response:") for words in subjects)),
+        noise=("<|end_of_text|>", "<response>", "</response>"),
+        keeps_stray_end=True,
+    )
 
 
 def _gigachat3() -> TextFormat:
@@ -248,7 +281,11 @@ def _gigachat3() -> TextFormat:
 
 
 def _functools() -> TextFormat:
-    return _json("functools")
+    # The second is what Phi-4-mini's template shows it.
+    block = json_block("<|/tool_call|>")
+    return TextFormat(
+        {"functools": block, "<|tool_call|>": block}, noise=("<|/tool_call|>", "<|end|>")
+    )
 
 
 def _hunyuan() -> TextFormat:
@@ -257,6 +294,18 @@ def _hunyuan() -> TextFormat:
 
 def _hermes() -> TextFormat:
     return _json("<tool_call>", "</tool_call>", noise=_ENDS)
+
+
+def _lfm2() -> TextFormat:
+    end = "<|tool_call_end|>"
+    python, other = python_block(end, echoes=True), json_block(end)
+
+    def read(tape: Tape, offered: Offered, opener: str) -> Steps[Found]:
+        yield from tape.skip_space()
+        chosen = other if (yield from tape.ahead(2)) == "[{" else python
+        return (yield from chosen(tape, offered, opener))
+
+    return TextFormat({"<|tool_call_start|>": read}, noise=_ENDS)
 
 
 def _functionary_v32() -> TextFormat:
@@ -290,9 +339,9 @@ _MAKERS: Mapping[str, Callable[[], TextFormat]] = MappingProxyType(
         "functiongemma": partial(
             _gemma, "<start_function_call>", "<end_function_call>", "<escape>"
         ),
-        "gemma4": partial(_gemma, "<|tool_call>", "<tool_call|>", '<|"|>'),
+        "gemma4": _gemma4,
         "gigachat3": _gigachat3,
-        "glm45": _glm,
+        "glm45": partial(_glm, "<|user|>", "<|observation|>"),
         "granite": _granite,
         "granite4": _hermes,
         "granite_20b_fc": partial(_json, "<function_call>"),
@@ -301,13 +350,13 @@ _MAKERS: Mapping[str, Callable[[], TextFormat]] = MappingProxyType(
         "hermes": _hermes,
         "hunyuan": _hunyuan,
         "hunyuan_v3": _hunyuan_v3,
-        "internlm2": partial(_json, "<|action_start|><|plugin|>", "<|action_end|>"),
+        "internlm2": partial(_json, "<|action_start|><|plugin|>", "<|action_end|>", noise=_ENDS),
         "jamba": _hunyuan,
         "k2_horizon": _k2_horizon,
         "kimi_k2": _kimi_k2,
         "kimi_k3": kimi_k3,
-        "lfm2": lambda: TextFormat({"<|tool_call_start|>": python_block("<|tool_call_end|>")}),
-        "ling3": _glm,
+        "lfm2": _lfm2,
+        "ling3": partial(_glm, "<|role_end|>"),
         "llama3_json": _llama3,
         "longcat": partial(_json, "<longcat_tool_call>", "</longcat_tool_call>"),
         "minicpm5": minicpm5,
@@ -321,7 +370,7 @@ _MAKERS: Mapping[str, Callable[[], TextFormat]] = MappingProxyType(
         "olmo3": lambda: TextFormat({"<function_calls>": python_block("</function_calls>")}),
         "phi4": _functools,
         "plamo3": _plamo3,
-        "poolside": _glm,
+        "poolside": partial(_glm, "</assistant>"),
         "pythonic": _pythonic,
         "qwen3_coder": qwen3_coder,
         "seed_oss": partial(qwen3_coder, "seed:tool_call", "seed:think"),

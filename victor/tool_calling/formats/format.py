@@ -45,5 +45,7 @@ class TextFormat:
     """Openers that cannot be text: they end reasoning, and count in a code block, too."""
     keeps_stray_end: bool = False
     """Whether an end of reasoning where none began is content, once there is content."""
+    preface: str = ""
+    """What the model may write first where the prompt began the reasoning, and is no part of it."""
     lead: str = ""
     """Words with which the prompt begins the reasoning the model goes on with."""

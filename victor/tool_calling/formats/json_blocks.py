@@ -11,10 +11,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from victor.tool_calling.arguments import CUT_OFF, coerced_arguments, make_call, read_arguments
+from victor.tool_calling.arguments import CUT_OFF, make_call, read_arguments
 from victor.tool_calling.formats.format import Found, Offered, Reader
 from victor.tool_calling.formats.literals import loads, loads_part
 from victor.tool_calling.formats.tape import Markers, Steps, Tape
+from victor.tool_calling.formats.typed import conformed
 from victor.types import JsonObject, ToolCall
 
 __all__ = ["free_json", "json_block", "named_by_key"]
@@ -24,17 +25,21 @@ _ARGUMENTS = ("arguments", "parameters")
 _IDS = ("id", "tool_call_id")
 _NAME = re.compile(r'"(?:name|tool_name)"\s*:\s*"([^"\\]+)"')
 _FIRST_KEY = re.compile(
-    r'(?:\[\s*)?\{\s*"(?:name|tool_name|arguments|parameters|type|function|id)"\s*:'
+    r"(?:\[\s*)?\{\s*([\"'])"
+    r"(?:name|tool_name|arguments|parameters|type|function|id|tool_call_id)\1\s*:"
 )
 _FIRST_KEY_PART = 48
 """Characters within which the first key of a call has to come."""
+_STRAY = ("", "}", "}\n", "]", "]\n", ",", ",\n")
+"""What some models write too much, before the marker after the call."""
+_GAP = 64
+"""Characters there may be between two calls."""
 
 
 def json_block(
     *closers: str,
     again: Sequence[str] = (),
     before: Sequence[str] = (),
-    joiners: str = ",;",
     by_key: bool = False,
     coerces: bool = False,
 ) -> Reader:
@@ -44,12 +49,10 @@ def json_block(
         closers: markers that may end the block.
         again: markers that may come once more before the JSON, with no meaning.
         before: what has to come first; one of them.
-        joiners: what may stand between two values of a block.
         by_key: whether an object's only key is the name.
         coerces: whether values that are text get their types from the schema.
     """
-    ends = Markers(closers)
-    between = Markers(tuple(joiners))
+    ends = Markers(stray + closer for closer in closers for stray in _STRAY)
     repeated = Markers(again)
     first = Markers(before)
 
@@ -60,20 +63,19 @@ def json_block(
         while (yield from tape.skip(repeated)):
             yield from tape.skip_space()
         calls: list[ToolCall] = []
+        yield from tape.skip_space()
+        if (yield from tape.ahead(1)) not in {"{", "["}:
+            return None
         while True:
-            yield from tape.skip_space()
-            if (yield from tape.ahead(1)) not in {"{", "["}:
-                break
             raw, complete = yield from tape.value()
             found = _calls(raw, offered, complete=complete, by_key=by_key, coerces=coerces)
             if not found:
                 return calls or None
             calls += found
-            yield from tape.skip_space()
-            yield from tape.skip(between)
-        if calls:
-            yield from tape.skip(ends)
-        return calls or None
+            if not (yield from _another(tape)):
+                break
+        yield from tape.skip(ends, spaced=True)
+        return calls
 
     return read
 
@@ -83,37 +85,49 @@ def named_by_key(*closers: str) -> Reader:
     return json_block(*closers, by_key=True)
 
 
-def free_json(*closers: str, joiners: str = ";") -> Reader:
+def free_json(*closers: str) -> Reader:
     """Return a reader of JSON calls without a marker, whose tool has to be an offered one.
 
     Args:
         closers: markers that may come after the last call.
-        joiners: what stands between two calls.
     """
     ends = Markers(closers)
-    between = Markers(tuple(joiners))
 
     def read(tape: Tape, offered: Offered, _opener: str) -> Steps[Found]:
         yield from tape.skip_space()
+        # Before all of a long text is held back it has to look like a call.
+        if not (yield from _another(tape, joiners="")):
+            return None
         calls: list[ToolCall] = []
         while True:
-            # Before all of a long text is held back it has to look like a call.
-            if not _FIRST_KEY.match((yield from tape.ahead(_FIRST_KEY_PART))):
-                break
             raw, complete = yield from tape.value()
             found = _calls(raw, offered, complete=complete, strict=True)
             if not found or any(offered and call.name not in offered for call in found):
                 return None
             calls += found
-            yield from tape.skip_space()
-            if not (yield from tape.skip(between)):
+            if not (yield from _another(tape)):
                 break
-            yield from tape.skip_space()
-        if calls and closers:
-            yield from tape.skip(ends)
-        return calls or None
+        yield from tape.skip(ends, spaced=True)
+        return calls
 
     return read
+
+
+def _another(tape: Tape, joiners: str = ",;") -> Steps[bool]:
+    """Tell whether a call comes, and read what stands before it, at most one of the joiners."""
+    for count in range(_GAP):
+        mark = (yield from tape.ahead(count + 1))[count:]
+        if mark and mark in "{[":
+            first = yield from tape.ahead(count + _FIRST_KEY_PART)
+            if not _FIRST_KEY.match(first, count):
+                return False
+            tape.take(count)
+            return True
+        if mark and mark in joiners:
+            joiners = ""
+        elif not mark.isspace():
+            return False
+    return False
 
 
 def _calls(
@@ -144,8 +158,9 @@ def _calls(
         if is_cut and call.error is None:
             call = call.model_copy(update={"error": CUT_OFF, "raw_arguments": raw})
         if coerces:
-            typed = coerced_arguments(call.arguments, offered.get(call.name))
-            call = call.model_copy(update={"arguments": typed})
+            schema = offered.get(call.name)
+            fitting = conformed(call.arguments, schema, schema)
+            call = call.model_copy(update={"arguments": fitting})
         calls.append(call)
     return calls
 

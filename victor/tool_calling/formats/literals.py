@@ -20,6 +20,10 @@ __all__ = ["Literals", "loads", "loads_part"]
 _MAX_DEPTH = 200
 _SPACE = re.compile(r"\s*")
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?(?![\w.])")
+_PYTHON_INT = re.compile(
+    r"[+-]?(?:0[xX][\da-fA-F]+|0[oO][0-7]+|0[bB][01]+|\d+(?:_\d+)+)(?![\w.])", re.ASCII
+)
+_PREFIX = re.compile(r"([rRuU])(?=['\"])")
 _WORD = re.compile(r"[^\W\d][\w.\-]*")
 _BARE_END = re.compile(r"\s*(?:[,}\]]|$)")
 _ENDS = re.compile(r"\s*(?:[,)\]}:]|$)")
@@ -130,9 +134,12 @@ class Literals:
             ValueError: it is none, or it is nested too deep.
         """
         self.skip_space()
-        quote = next((one for one in self._quotes if self.text.startswith(one, self.at)), None)
+        prefix = None if self._bare else _PREFIX.match(self.text, self.at)
+        at = prefix.end() if prefix else self.at
+        quote = next((one for one in self._quotes if self.text.startswith(one, at)), None)
         if quote is not None:
-            return self._string(quote)
+            self.at = at
+            return self._string(quote, raw=prefix is not None and prefix[1] in "rR")
         mark = self.text[self.at : self.at + 1]
         if mark in _CLOSING and mark:
             return self._nested(mark)
@@ -175,7 +182,7 @@ class Literals:
         key = self.word() if self._bare and _WORD.match(self.text, self.at) else self.value()
         return (key, self.value()) if self.skip(":") else (key,)
 
-    def _string(self, quote: str) -> str:
+    def _string(self, quote: str, *, raw: bool = False) -> str:
         self.at += len(quote)
         if len(quote) > 1 and quote[0] not in "'\"":  # a marker of its own: nothing is escaped
             end = self.text.find(quote, self.at)
@@ -189,12 +196,18 @@ class Literals:
             pieces.append(self.text[self.at : found.start()])
             self.at = found.end()
             if found[0] == "\\":
-                pieces.append(self._escape())
+                pieces.append(self._unescaped() if raw else self._escape())
             elif self._loose and not _ENDS.match(self.text, self.at):
                 pieces.append(quote)
             else:
                 return "".join(pieces)
         raise ValueError("a string does not end")
+
+    def _unescaped(self) -> str:
+        """Read the character after a backslash, which ends no string, and keep both."""
+        mark = self.text[self.at : self.at + 1]
+        self.at += 1
+        return "\\" + mark
 
     def _escape(self) -> str:
         mark = self.text[self.at : self.at + 1]
@@ -222,6 +235,10 @@ class Literals:
         if found and len(found[0]) < _MAX_DIGITS and not self._goes_on(found.end()):
             self.at = found.end()
             return _number(found[0])
+        found = None if self._bare else _PYTHON_INT.match(self.text, self.at)
+        if found and len(found[0]) < _MAX_DIGITS:
+            self.at = found.end()
+            return int(found[0], 0) if found[0].lstrip("+-0")[:1] in "xXoObB" else int(found[0])
         found = _WORD.match(self.text, self.at)
         if found and found[0] in _WORDS and not self._goes_on(found.end()):
             self.at = found.end()

@@ -6,14 +6,15 @@ Format: <https://huggingface.co/MiniMaxAI>, the chat template of M3. Knows nothi
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
 
-from victor.tool_calling.arguments import CUT_OFF, coerced, make_call, types_of
+from victor.tool_calling.arguments import CUT_OFF, make_call, types_of
 from victor.tool_calling.formats.format import Found, Offered, Reader
 from victor.tool_calling.formats.tape import Markers, Steps, Tape
+from victor.tool_calling.formats.typed import inner_schema, typed
 from victor.types import JsonObject, ToolCall
 
 __all__ = ["OPENER", "minimax_m3"]
@@ -25,8 +26,11 @@ OPENER = f"{_MARK}<tool_call>"
 _INVOKE = Markers((f"{_MARK}<invoke name=",))
 _PREFIX = Markers((_MARK,))
 _TAG_END = Markers((">",))
+_END = Markers((f"{_MARK}</tool_call>",))
 _TAG = re.compile(r"<(/?)([^\s<>/]+)")
 _MAX_DEPTH = 128
+_MIXED = "$text"
+"""The name for text between the tags inside of a value."""
 
 
 @dataclass(slots=True)
@@ -49,6 +53,9 @@ def minimax_m3() -> Reader:
 
 def _read(tape: Tape, offered: Offered, _opener: str) -> Steps[Found]:
     calls: list[ToolCall] = []
+    yield from tape.skip_space()
+    if (yield from tape.skip(_END)):
+        return calls  # an empty block
     while True:
         yield from tape.skip_space()
         if not (yield from tape.skip(_INVOKE)):
@@ -57,11 +64,14 @@ def _read(tape: Tape, offered: Offered, _opener: str) -> Steps[Found]:
         name = head.strip().strip("\"'")
         if not ended or not name:
             break
-        body = _Body()
+        body, begin = _Body(), tape.mark
         yield from _fill(tape, body)
-        calls.append(_call(name, body, offered.get(name), tape.kept))
+        schema = offered.get(name)
+        raw = tape.kept_since(begin) if body.error else None
+        arguments = _members(body.parameters, schema, schema)
+        calls.append(make_call(name, arguments, raw=raw, error=body.error))
     if calls:
-        yield from tape.skip(Markers((f"{_MARK}</tool_call>",)))
+        yield from tape.skip(_END)
     return calls or None
 
 
@@ -82,6 +92,8 @@ def _fill(tape: Tape, body: _Body) -> Steps[None]:
                 return
             continue
         if tag[1] and tag[2] == "invoke":
+            if open_nodes and body.error is None:
+                body.error = f"the tag {open_nodes[-1].name!r} is open but not closed"
             return
         _apply(body, open_nodes, tag[2], closes=bool(tag[1]))
 
@@ -111,47 +123,35 @@ def _apply(body: _Body, open_nodes: list[_Node], name: str, *, closes: bool) -> 
         body.parameters.append(node)
 
 
-def _call(name: str, body: _Body, schema: Mapping[str, Any] | None, raw: str) -> ToolCall:
-    arguments: JsonObject = {}
-    for node in body.parameters:
-        if node.name in arguments:
-            body.error = body.error or f"the parameter {node.name!r} is given twice"
-        arguments[node.name] = _value(node, _inner(schema, node.name), schema)
-    return make_call(name, arguments, raw=raw, error=body.error)
-
-
 def _value(node: _Node, schema: Any, root: Mapping[str, Any] | None) -> Any:
+    text = "".join(node.text)
     if not node.children:
-        text = "".join(node.text)
         types = types_of(schema, root)
         if not text.strip() and types and "string" not in types:
             return {} if "object" in types else [] if "array" in types else text
-        return coerced(text, schema, root)
-    if all(child.name == "item" for child in node.children):
-        return [_value(child, _inner(schema, None), root) for child in node.children]
-    found: JsonObject = {}
-    for child in node.children:
-        value = _value(child, _inner(schema, child.name), root)
-        if child.name in found:  # a list whose items are not called so
-            before = found[child.name]
-            value = [*before, value] if isinstance(before, list) else [before, value]
-        found[child.name] = value
+        return typed(text, schema, root)
+    types = types_of(schema, root)
+    named_items = all(child.name == "item" for child in node.children)
+    if "array" in types or (named_items and "object" not in types):
+        inner = inner_schema(schema, None, root)
+        return [_value(child, inner, root) for child in node.children]
+    found = _members(node.children, schema, root)
+    if text.strip() and _MIXED not in found:
+        found[_MIXED] = text
     return found
 
 
-def _inner(schema: Any, name: str | None) -> Any:
-    """Return the schema of a property, or with None of an item."""
-    for one in _alternatives(schema):
-        if name is None:
-            if "items" in one:
-                return one["items"]
-        elif isinstance(one.get("properties"), Mapping) and name in one["properties"]:
-            return one["properties"][name]
-    return None
-
-
-def _alternatives(schema: Any) -> Iterator[Mapping[str, Any]]:
-    if isinstance(schema, Mapping):
-        yield schema
-        for word in ("anyOf", "oneOf", "allOf"):
-            yield from (one for one in schema.get(word, ()) if isinstance(one, Mapping))
+def _members(nodes: list[_Node], schema: Any, root: Mapping[str, Any] | None) -> JsonObject:
+    """Return what tags of different names are; those of one name are a list."""
+    found: JsonObject = {}
+    repeated: set[str] = set()
+    for node in nodes:
+        value = _value(node, inner_schema(schema, node.name, root), root)
+        if node.name not in found:
+            found[node.name] = value
+        elif node.name in repeated:
+            found[node.name].append(value)
+        else:
+            found[node.name] = [found[node.name], value]
+            repeated.add(node.name)
+    return found

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
+from types import MappingProxyType
 
 from victor.tool_calling.arguments import read_arguments
 from victor.tool_calling.formats.format import BAR, Found, Offered, Reader
@@ -21,22 +22,26 @@ _NAME = re.compile(r"[\w.\-:/]+")
 _SPACES = (" ", "\n", "\r", "\t")
 _KIMI = re.compile(r"(?:functions\.)?(.+?):(\d+)")
 
-NameOf = Callable[[str], "tuple[str, str | None] | None"]
+NameOf = Callable[[str, Offered], "tuple[str, str | None] | None"]
 """Gives the name and the id of a call that is written so; None: it is no call."""
 
 
-def plain_name(text: str) -> tuple[str, str | None] | None:
+def plain_name(
+    text: str, _offered: Offered = MappingProxyType({})
+) -> tuple[str, str | None] | None:
     """Return what is written as the name; it has no id."""
     name = text.strip()
     return (name, None) if _NAME.fullmatch(name) else None
 
 
-def kimi_name(text: str) -> tuple[str, str | None] | None:
+def kimi_name(text: str, offered: Offered) -> tuple[str, str | None] | None:
     """Return the name and the id of `functions.name:index`."""
     given = text.strip()
     found = _KIMI.fullmatch(given)
     if found:
-        return found[1], given
+        name = found[1]
+        # A tool's server may stand before its name.
+        return name if name in offered else name.rpartition(".")[2] or name, given
     return (given.removeprefix("functions."), None) if given else None
 
 
@@ -59,9 +64,9 @@ def named_json(
     splits = Markers((separator,))
     skipped = Markers((*skips, *_SPACES))
 
-    def read(tape: Tape, _offered: Offered, _opener: str) -> Steps[Found]:
+    def read(tape: Tape, offered: Offered, _opener: str) -> Steps[Found]:
         text, marker = yield from tape.head(splits)
-        named = name_of(text) if marker else None
+        named = name_of(text, offered) if marker else None
         if named is None:
             return None
         while (yield from tape.skip(skipped)):
@@ -107,17 +112,20 @@ def mistral() -> Reader:
 
     def read(tape: Tape, _offered: Offered, _opener: str) -> Steps[Found]:
         text, marker = yield from tape.head(splits)
-        named = plain_name(text) if marker else None
+        # Some models write one marker more after the name.
+        named = plain_name(text.partition("[")[0]) if marker else None
         if named is None:
             return None
         call_id = None
         if marker == "[CALL_ID]":
             text, marker = yield from tape.head(after_id)
             call_id = text.strip() if marker else None
-        if marker == "{":
-            return [(yield from _call(tape, named[0], call_id, closing, begun="{"))]
-        yield from tape.skip_space()
-        return [(yield from _call(tape, named[0], call_id, closing))]
+        begun = "{" if marker == "{" else ""
+        if not begun:
+            yield from tape.skip_space()
+        call = yield from _call(tape, named[0], call_id, closing, begun)
+        yield from tape.skip(closing)
+        return [call]
 
     return read
 

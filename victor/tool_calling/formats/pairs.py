@@ -1,7 +1,8 @@
 """Calls written as a name and pairs of tags for key and value.
 
 GLM 4.5 to 4.7 (<https://huggingface.co/zai-org/GLM-4.5/blob/main/chat_template.jinja>), Ling 3,
-Poolside's models, Hunyuan V3 and K2 Horizon. Values are raw text. Knows nothing about reasoning.
+Poolside's models, Hunyuan V3 and K2 Horizon, which may say a value's type. Values are raw text.
+Knows nothing about reasoning.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ from typing import Any
 
 from victor.tool_calling.arguments import (
     CUT_OFF,
-    coerced,
     make_call,
     parameter_schema,
+    types_of,
     unwrapped,
 )
 from victor.tool_calling.formats.format import Found, Offered, Reader
 from victor.tool_calling.formats.tape import Markers, Steps, Tape
+from victor.tool_calling.formats.typed import typed
 from victor.types import JsonObject
 
 __all__ = ["pairs"]
@@ -50,15 +52,22 @@ class _Call:
 class _Reader:
     def __init__(self, closer: str, prefix: str, separator: str) -> None:
         self._closer = closer
+        self._end = Markers((closer,))
         self._key = f"<{prefix}arg_key>"
         self._parts = Markers((self._key, closer))
         self._separator = Markers((separator,) if separator else ())
         self._key_end = Markers((f"</{prefix}arg_key>",))
+        self._type = f"<{prefix}arg_type>"
+        self._type_end = Markers((f"</{prefix}arg_type>",))
         self._value = Markers((f"<{prefix}arg_value>",))
+        self._before_value = Markers((self._type, f"<{prefix}arg_value>"))
         self._value_end = Markers((f"</{prefix}arg_value>",))
 
     def read(self, tape: Tape, offered: Offered, _opener: str) -> Steps[Found]:
+        begin = tape.mark
         yield from tape.skip_space()
+        if (yield from tape.skip(self._end)):
+            return []  # an empty block
         name = yield from _name(tape)
         if not name:
             return None
@@ -74,21 +83,31 @@ class _Reader:
         if marker != self._closer:
             call.error = call.error or (CUT_OFF if (yield from tape.ahead(1)) == "" else _TEXT)
         arguments = unwrapped(call.arguments, call.schema)
-        return [make_call(name, arguments, raw=tape.kept, error=call.error)]
+        raw = tape.kept_since(begin) if call.error else None
+        return [make_call(name, arguments, raw=raw, error=call.error)]
 
     def _pair(self, tape: Tape, call: _Call) -> Steps[bool]:
         """Read a key and its value, and tell whether both were whole."""
         key, ended = yield from tape.through(self._key_end)
         if not ended:
             return False
-        key = key.strip()
+        key, said = key.strip(), ""
         yield from tape.skip_space()
-        if not (yield from tape.skip(self._value)):
+        marker = yield from tape.skip(self._before_value)
+        if marker == self._type:
+            said, _ = yield from tape.through(self._type_end)
+            yield from tape.skip_space()
+            marker = yield from tape.skip(self._value)
+        if not marker:
             return False
         value, ended = yield from tape.through(self._value_end)
         if key in call.arguments:
             call.error = f"the parameter {key!r} is given twice"
-        call.arguments[key] = coerced(value, parameter_schema(call.schema, key), call.schema)
+        own = parameter_schema(call.schema, key)
+        said = said.partition("[")[0].strip()
+        if said and (own is None or said in types_of(own, call.schema)):
+            own = {**own, "type": said} if isinstance(own, Mapping) else {"type": said}
+        call.arguments[key] = typed(value, own, call.schema)
         return ended is not None
 
 

@@ -22,6 +22,9 @@ DETECT = "detect"
 _UNCLEAR = frozenset({"muse", "functionary_v32", "command_r_plus"})
 """Formats whose openers are found in ordinary text."""
 
+_COMMON = ("```json", "```", "<invoke name=", "c", "H")
+"""Openers that are looked for only where the format is known: ordinary text has them, too."""
+
 _AMBIGUOUS: Mapping[str, Callable[[str], str]] = MappingProxyType(
     {
         "<tool_call>": lambda ahead: (
@@ -66,11 +69,12 @@ def _detecting() -> TextFormat:
         one = text_format(name)
         readers = {**one.readers, **readers}
         free = {**one.free, **free}
-        think |= dict.fromkeys(one.think)
+        think |= dict.fromkeys(pair for pair in one.think if _is_marked(pair))
         noise |= dict.fromkeys(mark for mark in one.noise if "|" in mark or BAR in mark)
         structural |= one.structural
-    readers.pop("```json", None)
-    readers.pop("```", None)
+    for opener in _COMMON:
+        readers.pop(opener, None)
+        free.pop(opener, None)
     for opener in _AMBIGUOUS:
         (free if opener == "[" else readers)[opener] = _choosing
     noise = {mark: None for mark in noise if mark not in readers}
@@ -81,6 +85,11 @@ def _detecting() -> TextFormat:
         noise=tuple(noise),
         structural=frozenset(structural),
     )
+
+
+def _is_marked(pair: tuple[str, str]) -> bool:
+    """Tell whether reasoning has markers, and not words that are found in ordinary text, too."""
+    return all(mark[0] in "<[" for mark in pair)
 
 
 def _choosing(tape: Tape, offered: Offered, opener: str) -> Steps[Found]:

@@ -5,10 +5,8 @@ Knows nothing about the other families; the list of all is in `families.py`.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from victor.tool_calling.formats.channels import muse
-from victor.tool_calling.formats.format import BAR, TextFormat
+from victor.tool_calling.formats.channels import begins, muse
+from victor.tool_calling.formats.format import BAR, Reader, TextFormat
 from victor.tool_calling.formats.tagged import Tags, tagged
 
 __all__ = [
@@ -23,8 +21,6 @@ __all__ = [
     "step3",
 ]
 
-_THINK = (("<think>", "</think>"),)
-
 
 def qwen3_coder(outer: str = "tool_call", think: str = "think") -> TextFormat:
     """Qwen3-Coder and those that took over its tags; Seed-OSS with names of its own."""
@@ -33,7 +29,7 @@ def qwen3_coder(outer: str = "tool_call", think: str = "think") -> TextFormat:
         "</function>",
         ("<parameter=",),
         "</parameter>",
-        f"</{outer}>",
+        (f"</{outer}>",),
         trims_lines=True,
     )
     reader = tagged(tags)
@@ -42,37 +38,37 @@ def qwen3_coder(outer: str = "tool_call", think: str = "think") -> TextFormat:
     )
 
 
-def _invoked(
-    prefix: str, outer_end: str, *, special: bool = False, think: tuple[tuple[str, str], ...]
-) -> Callable[[str], TextFormat]:
+def _invoked(prefix: str, *outer_ends: str, special: bool = False) -> Reader:
     tags = Tags(
         (f"<{prefix}invoke name=",),
         f"</{prefix}invoke>",
         (f"<{prefix}parameter name=",),
         f"</{prefix}parameter>",
-        outer_end,
+        outer_ends,
+        # The templates have none, but models write values on lines of their own nevertheless.
+        trims_pairs=not prefix.startswith(BAR),
         special=special,
     )
-    reader = tagged(tags)
-    return lambda opener: TextFormat({opener: reader}, think=think)
+    return tagged(tags)
 
 
 def deepseek_v32() -> TextFormat:
     """DeepSeek V3.2 and V4: the attribute `string` tells text from JSON."""
     mark = f"{BAR}DSML{BAR}"
     names = ("function_calls", "tool_calls", "toolcalls")
-    inner = _invoked(mark, "", special=True, think=_THINK)(f"<{mark}invoke name=")
-    noise = tuple(f"<{slash}{mark}{name}>" for name in names for slash in ("", "/"))
-    return TextFormat(inner.readers, noise=(*noise, f"<{BAR}end▁of▁sentence{BAR}>"))
+    ends = tuple(f"</{mark}{name}>" for name in names)
+    calls = _invoked(mark, *ends, special=True)
+    openers = (*(f"<{mark}{name}>" for name in names), f"<{mark}invoke name=")
+    return TextFormat(dict.fromkeys(openers, calls), noise=(*ends, f"<{BAR}end▁of▁sentence{BAR}>"))
 
 
 def step3() -> TextFormat:
     """Step 3."""
-    inner = _invoked("steptml:", "", special=True, think=_THINK)("<steptml:invoke name=")
-    words = ("tool_calls_begin", "tool_calls_end", "tool_call_begin", "tool_call_end")
+    words = ("tool_calls_begin", "tool_calls_end", "tool_call_begin", "tool_call_end", "tool_sep")
     marks = tuple(f"<{BAR}{word}{BAR}>" for word in words)
     return TextFormat(
-        inner.readers, noise=(*marks, f"function<{BAR}tool_sep{BAR}>", f"<{BAR}tool_sep{BAR}>")
+        {"<steptml:invoke name=": _invoked("steptml:", special=True)},
+        noise=(*marks, f"function{marks[-1]}"),
     )
 
 
@@ -85,12 +81,15 @@ def kimi_k3() -> TextFormat:
         "<|close|>argument<|sep|>",
         head_end="<|sep|>",
         special=True,
+        escapes=True,
     )
-    blocks = ("response", "tools", "message")
+    opens = tuple(f"<|open|>{name}<|sep|>" for name in ("response", "tools"))
+    closes = tuple(f"<|close|>{name}<|sep|>" for name in ("response", "tools", "message"))
     return TextFormat(
-        {"<|open|>call tool=": tagged(tags)},
+        # What comes after the reasoning ends it where its own end is missing.
+        {"<|open|>call tool=": tagged(tags), **dict.fromkeys(opens, begins("content"))},
         think=(("<|open|>think<|sep|>", "<|close|>think<|sep|>"),),
-        noise=tuple(f"<|{edge}|>{name}<|sep|>" for edge in ("open", "close") for name in blocks),
+        noise=(*closes, '<|open|>message role="assistant"<|sep|>', "<|end_of_msg|>"),
     )
 
 
@@ -111,26 +110,28 @@ def minicpm5() -> TextFormat:
 
 def dots() -> TextFormat:
     """Dots: tags, or JSON."""
-    opener = "<dots_function_call>"
-    return _invoked("", "</dots_function_call>", think=_THINK)(opener)
+    return TextFormat({"<dots_function_call>": _invoked("", "</dots_function_call>")})
 
 
 def muse_turns() -> TextFormat:
     """Muse: turns with an address; calls in those to a tool."""
     opener = "<atem:function_calls>"
-    calls = _invoked("atem:", "</atem:function_calls>", think=())(opener).readers[opener]
-    turn = muse(calls, opener)
+    turn = muse(_invoked("atem:", "</atem:function_calls>"), opener)
+    readers = {" to=": turn, "<|start|>": turn, "<|message|>": begins("content")}
     return TextFormat(
-        {" to=": turn, "<|start|>": turn},
+        readers,
         think=(("<|self|>", "<|eom|>"),),
         noise=("<|eot|>",),
-        structural=frozenset({" to=", "<|start|>"}),
+        structural=frozenset(readers),
     )
 
 
 def minimax_m2() -> TextFormat:
-    """MiniMax M2."""
-    return _invoked("", "</minimax:tool_call>", think=_THINK)("<minimax:tool_call>")
+    """MiniMax M2, which may leave out the tag round its calls."""
+    calls = _invoked("", "</minimax:tool_call>")
+    return TextFormat(
+        {"<minimax:tool_call>": calls, "<invoke name=": calls}, noise=("</minimax:tool_call>",)
+    )
 
 
 def functionary_v31() -> TextFormat:

@@ -12,17 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from victor.tool_calling.arguments import (
-    CUT_OFF,
-    coerced,
-    parameter_schema,
-    read_arguments,
-    unwrapped,
-)
+from victor.tool_calling.arguments import CUT_OFF, parameter_schema, read_arguments, unwrapped
 from victor.tool_calling.formats.format import Found, Offered, Reader
 from victor.tool_calling.formats.json_blocks import json_block
 from victor.tool_calling.formats.literals import loads
 from victor.tool_calling.formats.tape import Markers, Steps, Tape
+from victor.tool_calling.formats.typed import typed
 from victor.types import JsonObject, ToolCall
 
 __all__ = ["Tags", "tagged"]
@@ -43,14 +38,18 @@ class Tags:
     call_end: str
     parameter: tuple[str, ...]
     parameter_end: str
-    outer_end: str = ""
+    outer_ends: tuple[str, ...] = ()
     """What may close a block of calls."""
     head_end: str = ">"
     trims_lines: bool = False
     """Whether the line breaks next to the tags do not belong to a value."""
+    trims_pairs: bool = False
+    """The same, but only where there are two of them: on lines of its own the value is."""
     cdata: bool = False
     special: bool = False
     """Whether the tags are tokens of their own, so that they cannot be part of a value."""
+    escapes: bool = False
+    """Whether quotes and ampersands in attributes are written as in XML."""
 
 
 @dataclass(slots=True)
@@ -70,14 +69,13 @@ class _Reader:
     def __init__(self, tags: Tags) -> None:
         self._tags = tags
         self._calls = Markers(tags.call)
-        self._outer_end = Markers((tags.outer_end,) if tags.outer_end else ())
+        self._outer_end = Markers(tags.outer_ends)
         self._head_end = Markers((tags.head_end,))
         self._head_ends = Markers(
             (tags.head_end, "<", "\n") if tags.head_end == ">" else (tags.head_end,)
         )
         self._call_end = Markers((tags.call_end,))
-        ends = (tags.call_end, tags.outer_end) if tags.outer_end else (tags.call_end,)
-        self._inside = Markers((*tags.parameter, *ends))
+        self._inside = Markers((*tags.parameter, tags.call_end, *tags.outer_ends))
         self._value_end = Markers((tags.parameter_end, tags.call_end, *tags.parameter))
         self._cdata = Markers(("<![CDATA[",))
         self._cdata_end = Markers(("]]>",))
@@ -89,7 +87,9 @@ class _Reader:
         marker: str | None = opener if opener in self._tags.call else None
         if marker is None:
             yield from tape.skip_space()
-            if self._tags.outer_end and (yield from tape.ahead(1)) == "{":
+            if (yield from tape.skip(self._outer_end)) or (yield from self._has_ended(tape)):
+                return []  # an empty block
+            if self._tags.outer_ends and (yield from tape.ahead(1)) == "{":
                 found = yield from self._json(tape, offered, opener)
                 calls = found if isinstance(found, list) else []
             marker = yield from tape.skip(self._calls)
@@ -98,15 +98,19 @@ class _Reader:
             if call is None:
                 break
             calls.append(call)
-            yield from tape.skip_space()
-            marker = yield from tape.skip(self._calls)
+            marker = yield from tape.skip(self._calls, spaced=True)
         if calls:
-            yield from tape.skip(self._outer_end)
+            yield from tape.skip(self._outer_end, spaced=True)
         return calls or None
 
+    def _has_ended(self, tape: Tape) -> Steps[bool]:
+        """Tell whether the answer ends after a marker that cannot be text."""
+        return self._tags.special and not (yield from tape.ahead(1))
+
     def _call(self, tape: Tape, offered: Offered) -> Steps[ToolCall | None]:
+        begin = tape.mark
         head = yield from self._head(tape)
-        name = _name(head) if head is not None else ""
+        name = self._name(head or "")
         if not _NAME.fullmatch(name):
             return None
         call = _Call(name, offered.get(name))
@@ -121,12 +125,12 @@ class _Reader:
             return None  # the tag is only mentioned
         yield from self._parameters(tape, call, marker)
         arguments = unwrapped(call.arguments, call.schema)
-        raw_text = tape.kept if call.error else None
+        raw_text = tape.kept_since(begin) if call.error else None
         return ToolCall(name=name, arguments=arguments, error=call.error, raw_arguments=raw_text)
 
     def _parameters(self, tape: Tape, call: _Call, marker: str | None) -> Steps[None]:
         while marker != self._tags.call_end:
-            if marker == self._tags.outer_end and marker:
+            if marker in self._tags.outer_ends:
                 return  # the call's own end is missing, and nothing else
             if marker is None:
                 _, marker = yield from tape.through(self._inside)
@@ -145,7 +149,7 @@ class _Reader:
         if head is None:
             call.error = "a parameter has no name"
             return None
-        name = _name(head)
+        name = self._name(head)
         value, marker = yield from self._value(tape, call)
         if marker is None:
             call.error = CUT_OFF
@@ -172,10 +176,15 @@ class _Reader:
                 break
             pieces.append(marker or "")
         value = "".join(pieces)
-        if self._tags.trims_lines:
+        return self._trimmed(value, closed=marker == self._tags.parameter_end), marker
+
+    def _trimmed(self, value: str, *, closed: bool) -> str:
+        pair = value[:1] == "\n" == value[-1:] and len(value) > 1
+        if self._tags.trims_lines or (self._tags.trims_pairs and pair):
             value = value.removeprefix("\r").removeprefix("\n")
-            value = value.removesuffix("\n").removesuffix("\r")
-        return value, marker
+            return value.removesuffix("\n").removesuffix("\r")
+        # Without its end the value goes on to the line of the next tag.
+        return value if closed or self._tags.special else value.removesuffix("\n")
 
     def _ends(self, tape: Tape, before: str, marker: str, call: _Call) -> Steps[bool]:
         """Tell whether a tag inside a value ends it, as the value's own end is missing.
@@ -183,20 +192,19 @@ class _Reader:
         It may as well be part of the value: a file that is written can have tags, too.
         """
         if marker == self._tags.call_end:
-            rest = (yield from tape.ahead(len(self._tags.outer_end) + 8)).lstrip()
-            ends = self._tags.outer_end
-            return not rest or bool(ends and rest.startswith(ends))
+            rest = (yield from tape.ahead(self._outer_end.longest + 8)).lstrip()
+            return not rest or rest.startswith(self._tags.outer_ends)
         if not before.endswith("\n"):
             return False
         head, _ = yield from tape.peek(self._head_end, 64)
-        name = _name(head)
+        name = self._name(head)
         known = (call.schema or {}).get("properties")
         return name not in call.arguments and (not known or name in known)
 
     def _typed(self, text: str, name: str, attributes: Mapping[str, str], call: _Call) -> Any:
         own = parameter_schema(call.schema, name)
         if own is not None:
-            return coerced(text, own, call.schema)
+            return typed(text, own, call.schema)
         said = attributes.get("string") or attributes.get("type") or "true"
         if said in {"true", "string"}:
             return text
@@ -213,7 +221,7 @@ class _Reader:
         tape.take(len(text) + (len(marker) if marker == self._tags.head_end else 0))
         return text
 
-
-def _name(head: str) -> str:
-    quoted = _QUOTED.match(head)
-    return (quoted[1] or quoted[2] or "") if quoted else head.strip()
+    def _name(self, head: str) -> str:
+        quoted = _QUOTED.match(head)
+        name = (quoted[1] or quoted[2] or "") if quoted else head.strip()
+        return name.replace("&quot;", '"').replace("&amp;", "&") if self._tags.escapes else name

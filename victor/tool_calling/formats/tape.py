@@ -22,6 +22,7 @@ _BRACKETS = re.compile(r"[\[\](){}<\"]")
 _BRACKETS_QUOTES = re.compile(r"[\[\](){}<\"']")
 _INSIDE = {'"': re.compile(r'[\\"]'), "'": re.compile(r"[\\']")}
 _SPACE = re.compile(r"\s*")
+_SHORT_SPACE = re.compile(r"\s{0,256}")
 
 
 class Markers:
@@ -102,6 +103,15 @@ class Tape:
         """What was read since `keep`."""
         return "".join(self._kept)
 
+    @property
+    def mark(self) -> int:
+        """Where reading is now, for `kept_since`."""
+        return len(self._kept)
+
+    def kept_since(self, mark: int) -> str:
+        """Return what was read since then."""
+        return "".join(self._kept[mark:])
+
     def take(self, count: int) -> str:
         """Read that many characters, or as many as have arrived."""
         piece = self._text[self._at : self._at + count]
@@ -131,15 +141,23 @@ class Tape:
                 return
             yield
 
-    def skip(self, markers: Markers) -> Steps[str | None]:
-        """Read the marker that comes next and return it; None and nothing read: it is none."""
+    def skip(self, markers: Markers, *, spaced: bool = False) -> Steps[str | None]:
+        """Read the marker that comes next and return it; None and nothing read: it is none.
+
+        With `spaced` there may be white space before it, which is read with it.
+        """
         while True:
-            rest = self._text[self._at : self._at + markers.longest]
+            gap = self._gap() if spaced else 0
+            rest = self._text[self._at + gap : self._at + gap + markers.longest]
             decided, marker = markers.at_start(rest, ended=self._ended)
-            if decided:
-                self.take(len(marker or ""))
+            if decided and (rest or self._ended or not gap):
+                self.take(gap + len(marker) if marker else 0)
                 return marker
             yield
+
+    def _gap(self) -> int:
+        found = _SHORT_SPACE.match(self._text, self._at)
+        return found.end() - self._at if found else 0
 
     def through(self, markers: Markers) -> Steps[tuple[str, str | None]]:
         """Read up to a marker and the marker; it is None where the text ends before one."""
