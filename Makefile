@@ -15,9 +15,11 @@ help: ## List the targets
 run: $(VENV)/ready model ## Set up, then ask the embedded model about this repository: QUESTION="…"
 	$(BIN)/victor run --provider local "$(QUESTION)"
 
+# Longest files first, as tests/conftest.py orders them; with cached bytecode, as without it every
+# worker would rewrite and compile all tests, and every child process all of victor, each time.
 test: $(VENV)/ready-dev model ## Set up, then run all tests with coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n auto --dist loadfile $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

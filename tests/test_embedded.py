@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 
 from victor import Agent, create_provider
 from victor.agent.events import RunFinished, RunResult, TextDelta, ToolFinished
@@ -15,7 +16,8 @@ from victor.providers.local import LocalProvider
 from victor.tools.workspace import workspace_tools
 from victor.types import Message
 
-pytestmark = pytest.mark.model
+# One child process for all of them, so that it reads what their prompts begin with only once.
+pytestmark = [pytest.mark.model, pytest.mark.asyncio(loop_scope="module")]
 
 SYSTEM = "You are victor. You answer questions about the files of a project."
 
@@ -82,7 +84,7 @@ def write_workspace(folder: Path, chance: random.Random) -> list[Fact]:
     ]
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def local(weights: Path) -> AsyncIterator[LocalProvider]:
     async with LocalProvider(str(weights)) as provider:
         yield provider

@@ -29,7 +29,21 @@ Retryable is a property of the type: `error.retryable`. Knows nothing about HTTP
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+if TYPE_CHECKING:
+    from typing import TypedDict, Unpack
+
+    class _Details(TypedDict, total=False):
+        """The keywords of `ProviderError`, for those of its subclasses that add their own."""
+
+        provider: str | None
+        model: str | None
+        status_code: int | None
+        retry_after: float | None
+        request_id: str | None
+        raw_error: object
+
 
 __all__ = [
     "CircuitOpenError",
@@ -195,22 +209,9 @@ class ContextWindowExceededError(ProviderInvalidRequestError):
         *,
         used: int | None = None,
         limit: int | None = None,
-        provider: str | None = None,
-        model: str | None = None,
-        status_code: int | None = None,
-        retry_after: float | None = None,
-        request_id: str | None = None,
-        raw_error: object = None,
+        **details: Unpack[_Details],
     ) -> None:
-        super().__init__(
-            message,
-            provider=provider,
-            model=model,
-            status_code=status_code,
-            retry_after=retry_after,
-            request_id=request_id,
-            raw_error=raw_error,
-        )
+        super().__init__(message, **details)
         self.used = used
         self.limit = limit
 
@@ -231,12 +232,7 @@ class ProviderInvalidResponseError(ProviderError):
         fault: what is wrong with it. `"form"`: it cannot be read. `"empty"`: it has neither text
             nor calls. `"model"`: the model wrote a call its own server refuses. The last two are
             tried once more and not oftener; the last says nothing against the endpoint.
-        provider: as in `ProviderError`, like all that follow.
-        model: the model that was asked.
-        status_code: HTTP status.
-        retry_after: seconds.
-        request_id: the vendor's.
-        raw_error: what is underneath.
+        **details: the keywords of `ProviderError`.
     """
 
     retryable = True
@@ -246,22 +242,9 @@ class ProviderInvalidResponseError(ProviderError):
         message: str,
         *,
         fault: Literal["form", "empty", "model"] = "form",
-        provider: str | None = None,
-        model: str | None = None,
-        status_code: int | None = None,
-        retry_after: float | None = None,
-        request_id: str | None = None,
-        raw_error: object = None,
+        **details: Unpack[_Details],
     ) -> None:
-        super().__init__(
-            message,
-            provider=provider,
-            model=model,
-            status_code=status_code,
-            retry_after=retry_after,
-            request_id=request_id,
-            raw_error=raw_error,
-        )
+        super().__init__(message, **details)
         self.fault = fault
 
 

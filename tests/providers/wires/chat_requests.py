@@ -18,6 +18,7 @@ MISTRAL = Vendor("test", "http://test", mistral=True)
 
 def body_of(*messages: Message, vendor: Vendor = PLAIN, **request: Any) -> dict[str, Any]:
     call = encode(ChatRequest(messages, **{"model": "m", **request}), vendor)
+    assert call.path == "/chat/completions"
     body: dict[str, Any] = json.loads(call.body)
     return body
 

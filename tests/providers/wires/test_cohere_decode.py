@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.providers.wires.odd import blamed, odd_json
 from victor.config.catalog import Vendor
 from victor.errors import (
     ContentFilterError,
@@ -354,31 +354,12 @@ def test_an_error_in_a_stream_is_raised(event: Any, error: type[ProviderError]) 
         _stream(event)
 
 
-def _blamed(read: Callable[[], object]) -> str | None:
-    try:
-        read()
-    except ProviderError as error:
-        return error.provider
-    return "acme"
-
-
-_KEYS = st.sampled_from(
-    ["type", "delta", "message", "content", "text", "thinking", "tool_calls", "index"]
-) | st.sampled_from(
-    ["tool_plan", "function", "id", "name", "arguments", "finish_reason", "usage", "tokens"]
-)
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            _KEYS,
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
+_NAMES = """
+    type delta message content text thinking tool_calls
+    index tool_plan function id name arguments finish_reason
+    usage tokens
+"""
+_JSON = odd_json(_NAMES.split())
 
 
 @given(st.lists(_JSON, max_size=4), _JSON)
@@ -390,4 +371,4 @@ def test_nothing_a_server_sends_is_a_crash(events: list[Any], odd: Any) -> None:
         lambda: _read(odd, odd, usage=odd),
         lambda: _read({"content": odd, "tool_calls": odd, "tool_plan": odd}),
     ):
-        assert _blamed(read) == "acme"
+        assert blamed(read, "acme")

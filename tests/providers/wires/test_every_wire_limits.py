@@ -56,12 +56,9 @@ def test_a_line_without_end_stops_within_bounded_memory(kind: Kind, start: bytes
 
 
 def seconds(run: Callable[[], object]) -> float:
-    found = []
-    for _ in range(3):
-        start = time.process_time()
-        run()
-        found.append(time.process_time() - start)
-    return min(found)
+    start = time.process_time()
+    run()
+    return time.process_time() - start
 
 
 def many_texts(size: int) -> Said:
@@ -87,6 +84,7 @@ SHAPES = (many_texts, many_thoughts, long_arguments, many_calls)
 @pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.__name__)
 def test_a_stream_costs_what_its_length_says(kind: Kind, shape: Callable[[int], Said]) -> None:
     small, large = (kind.framed(kind.data(kind.stream(shape(size)))) for size in (1_000, 8_000))
-    ratio = seconds(lambda: feed_all(kind, large)) / seconds(lambda: feed_all(kind, small))
-    # Eight times as much; what is quadratic would cost sixty-four times as much.
-    assert ratio < 24
+    once = min(seconds(lambda: feed_all(kind, small)) for _ in range(3))
+    # Eight times as much; what is quadratic would cost sixty-four times as much. A busy machine
+    # may make one try slow, but not three.
+    assert any(seconds(lambda: feed_all(kind, large)) < 24 * once for _ in range(3))

@@ -1,13 +1,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.providers.wires.odd import blamed, odd_json
 from victor.config.catalog import Vendor
 from victor.errors import (
     ContextWindowExceededError,
@@ -264,44 +264,12 @@ def test_a_stream_is_cut_off_at_any_line_before_its_last() -> None:
         assert _through(lines[:count])[0] is ProviderConnectionError  # type: ignore[index] # failed
 
 
-def _blamed(read: Callable[[], object]) -> str | None:
-    try:
-        read()
-    except ProviderError as error:
-        return error.provider
-    return "acme"
-
-
-_JSON = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=4),
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(
-                [
-                    "message",
-                    "content",
-                    "thinking",
-                    "tool_calls",
-                    "function",
-                    "id",
-                    "name",
-                    "arguments",
-                    "done",
-                    "done_reason",
-                    "eval_count",
-                    "prompt_eval_count",
-                    "model",
-                    "role",
-                    "error",
-                ]
-            ),
-            inner,
-            max_size=4,
-        )
-    ),
-    max_leaves=12,
-)
+_NAMES = """
+    message content thinking tool_calls function id name
+    arguments done done_reason eval_count prompt_eval_count model role
+    error
+"""
+_JSON = odd_json(_NAMES.split())
 
 
 @given(st.lists(_JSON, max_size=4), _JSON)
@@ -313,4 +281,4 @@ def test_nothing_a_server_sends_is_a_crash(lines: list[Any], odd: Any) -> None:
         lambda: _read({"message": odd, "done": True, "eval_count": odd, "done_reason": odd}),
         lambda: _read(odd),
     ):
-        assert _blamed(read) == "acme"
+        assert blamed(read, "acme")

@@ -45,7 +45,7 @@ def test_floats_are_asked_for() -> None:
     assert _body("mistral", dimensions=8)["output_dimension"] == 8
 
 
-@pytest.mark.parametrize(("vendor", "most"), [("openai", 2048), ("qwen", 10), ("acme", 128)])
+@pytest.mark.parametrize(("vendor", "most"), [("openai", 512), ("qwen", 10), ("acme", 128)])
 def test_a_vendor_has_its_own_limit(vendor: str, most: int) -> None:
     assert _wire(vendor).most_texts == most
 

@@ -1,61 +1,35 @@
 from __future__ import annotations
 
 import json
-from typing import Any
 
 import pytest
 
+from tests.providers.wires.responses_requests import (
+    AZURE,
+    CALL,
+    OPENAI,
+    PLAIN,
+    Json,
+    body_of,
+    items_of,
+    system,
+    user,
+)
 from victor.config.catalog import Vendor
 from victor.config.model_capabilities import ModelData
 from victor.errors import UnsupportedFeatureError
 from victor.providers.request import ChatRequest
 from victor.providers.wires.openai_responses.wire import OpenAIResponses
-from victor.types import Attachment, Message, ToolCall, ToolDefinition
-
-Json = dict[str, Any]
-PLAIN = Vendor("test", "http://test/v1")
-OPENAI = Vendor("openai", "https://api.openai.com/v1")
-AZURE = Vendor("azure", None, azure=True)
-CALL = ToolCall(id="c1", name="add", arguments={"a": 1, "b": [2, None, "ü"]})
-ADD = ToolDefinition(
-    name="add",
-    description="Adds.",
-    parameters={"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
-)
-
-
-def _body(*messages: Message, vendor: Vendor = PLAIN, **request: Any) -> Json:
-    asked = ChatRequest(messages or [_user()], **{"model": "m", **request})
-    call = OpenAIResponses(vendor).encode(asked)
-    assert call.path == "/responses"
-    body: Json = json.loads(call.body)
-    return body
-
-
-def _options(vendor: Vendor = PLAIN, **options: Any) -> Json:
-    return _body(vendor=vendor, options=options)
-
-
-def _items(*messages: Message, vendor: Vendor = PLAIN) -> list[Json]:
-    found: list[Json] = _body(*messages, vendor=vendor)["input"]
-    return found
-
-
-def _user(text: str = "Hi", **fields: Any) -> Message:
-    return Message(role="user", content=text, **fields)
-
-
-def _system(text: str, **fields: Any) -> Message:
-    return Message(role="system", content=text, **fields)
+from victor.types import Attachment, Message, ToolCall
 
 
 def test_a_request_says_no_more_than_it_was_given() -> None:
-    assert _body(_user()) == {"model": "m", "input": [{"role": "user", "content": "Hi"}]}
+    assert body_of(user()) == {"model": "m", "input": [{"role": "user", "content": "Hi"}]}
 
 
 def test_a_conversation_becomes_items() -> None:
-    assert _items(
-        _user("1 + 1?", name="ada"),
+    assert items_of(
+        user("1 + 1?", name="ada"),
         Message(role="assistant", content="Let me see.", tool_calls=[CALL], reasoning="Hm."),
         Message(role="tool", content="2", tool_call_id="c1", name="add"),
         Message(role="assistant", content="2"),
@@ -76,11 +50,11 @@ def test_a_conversation_becomes_items() -> None:
 def test_arguments_that_did_not_parse_are_not_sent_back() -> None:
     bad = ToolCall(id="c1", name="add", raw_arguments="{", error="no JSON")
     asked = Message(role="assistant", tool_calls=[bad])
-    assert _items(_user(), asked)[1]["arguments"] == "{}"
+    assert items_of(user(), asked)[1]["arguments"] == "{}"
 
 
 def test_a_conversation_that_was_repaired_says_so() -> None:
-    asked = ChatRequest([_user(), Message(role="assistant", tool_calls=[CALL])], "m")
+    asked = ChatRequest([user(), Message(role="assistant", tool_calls=[CALL])], "m")
     call = OpenAIResponses(PLAIN).encode(asked)
     assert json.loads(call.body)["input"][-1]["type"] == "function_call_output"
     assert call.notes
@@ -88,8 +62,8 @@ def test_a_conversation_that_was_repaired_says_so() -> None:
 
 def test_ids_that_are_too_long_are_mapped_on_both_sides() -> None:
     long = ToolCall(id="x" * 65, name="add", arguments={})
-    _, asked, answered = _items(
-        _user(),
+    _, asked, answered = items_of(
+        user(),
         Message(role="assistant", tool_calls=[long]),
         Message(role="tool", content="2", tool_call_id=long.id, name="add"),
     )
@@ -101,7 +75,7 @@ def test_ids_that_are_too_long_are_mapped_on_both_sides() -> None:
 
 
 def test_leading_system_messages_are_the_instructions() -> None:
-    body = _body(_system("Be brief."), _system("Be kind."), _user())
+    body = body_of(system("Be brief."), system("Be kind."), user())
     assert body["instructions"] == "Be brief.\n\nBe kind."
     assert body["input"] == [{"role": "user", "content": "Hi"}]
 
@@ -119,26 +93,26 @@ def test_leading_system_messages_are_the_instructions() -> None:
 def test_later_system_messages_stay_where_they_are(
     vendor: Vendor, known: ModelData, role: str
 ) -> None:
-    body = _body(_system("a"), _user(), _system("b"), vendor=vendor, model_data=known)
+    body = body_of(system("a"), user(), system("b"), vendor=vendor, model_data=known)
     assert body["instructions"] == "a"
     assert body["input"][1] == {"role": role, "content": "b"}
 
 
 def test_a_model_without_system_prompts_gets_them_from_the_user() -> None:
-    body = _body(_system("a"), _user(), model_data=ModelData(system_role="user"))
+    body = body_of(system("a"), user(), model_data=ModelData(system_role="user"))
     assert "instructions" not in body
     assert body["input"][0] == {"role": "user", "content": "a"}
 
 
 def test_nothing_but_system_messages_is_still_an_input() -> None:
-    body = _body(_system("a"))
+    body = body_of(system("a"))
     assert "instructions" not in body
     assert body["input"] == [{"role": "system", "content": "a"}]
 
 
 def test_a_system_message_with_a_picture_is_an_item() -> None:
     picture = Attachment(media_type="image/png", url="https://x.test/a.png")
-    body = _body(_system("a", attachments=[picture]), _user())
+    body = body_of(system("a", attachments=[picture]), user())
     assert "instructions" not in body
     assert body["input"][0]["content"][1]["type"] == "input_image"
 
@@ -217,13 +191,13 @@ def test_a_system_message_with_a_picture_is_an_item() -> None:
 def test_attachments_become_parts_of_messages_and_of_results(
     attachment: Attachment, part: Json
 ) -> None:
-    _, asked, result = _items(
-        _user("See:", attachments=[attachment]),
+    _, asked, result = items_of(
+        user("See:", attachments=[attachment]),
         Message(role="assistant", tool_calls=[CALL]),
         Message(role="tool", tool_call_id="c1", name="add", attachments=[attachment]),
     )
-    (user, *_) = _items(_user("See:", attachments=[attachment]))
-    assert user["content"] == [{"type": "input_text", "text": "See:"}, part]
+    (first, *_) = items_of(user("See:", attachments=[attachment]))
+    assert first["content"] == [{"type": "input_text", "text": "See:"}, part]
     assert asked["type"] == "function_call"
     assert result["output"] == [part]
 
@@ -239,4 +213,4 @@ def test_attachments_become_parts_of_messages_and_of_results(
 )
 def test_what_cannot_be_carried_says_what_to_do(attachment: Attachment, words: str) -> None:
     with pytest.raises(UnsupportedFeatureError, match=words):
-        _body(_user(attachments=[attachment]))
+        body_of(user(attachments=[attachment]))

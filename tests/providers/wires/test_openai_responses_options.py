@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import json
 import logging
 from dataclasses import replace
 from typing import Any
@@ -8,55 +7,30 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from tests.providers.wires.responses_requests import (
+    ADD,
+    AZURE,
+    CALL,
+    OPENAI,
+    PLAIN,
+    Json,
+    body_of,
+    options_of,
+    system,
+    user,
+)
 from victor.config.catalog import Vendor
 from victor.config.model_capabilities import ModelData
 from victor.errors import ProviderInvalidRequestError
 from victor.providers.request import ChatRequest
 from victor.providers.wires.openai_responses.wire import OpenAIResponses
-from victor.types import Message, ToolCall, ToolDefinition
-
-Json = dict[str, Any]
-PLAIN = Vendor("test", "http://test/v1")
-OPENAI = Vendor("openai", "https://api.openai.com/v1")
-AZURE = Vendor("azure", None, azure=True)
-CALL = ToolCall(id="c1", name="add", arguments={"a": 1, "b": [2, None, "ü"]})
-ADD = ToolDefinition(
-    name="add",
-    description="Adds.",
-    parameters={"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]},
-)
-
-
-def _body(*messages: Message, vendor: Vendor = PLAIN, **request: Any) -> Json:
-    asked = ChatRequest(messages or [_user()], **{"model": "m", **request})
-    call = OpenAIResponses(vendor).encode(asked)
-    assert call.path == "/responses"
-    body: Json = json.loads(call.body)
-    return body
-
-
-def _options(vendor: Vendor = PLAIN, **options: Any) -> Json:
-    return _body(vendor=vendor, options=options)
-
-
-def _items(*messages: Message, vendor: Vendor = PLAIN) -> list[Json]:
-    found: list[Json] = _body(*messages, vendor=vendor)["input"]
-    return found
-
-
-def _user(text: str = "Hi", **fields: Any) -> Message:
-    return Message(role="user", content=text, **fields)
-
-
-def _system(text: str, **fields: Any) -> Message:
-    return Message(role="system", content=text, **fields)
-
+from victor.types import Message, ToolDefinition
 
 # --------------------------------------------------------------------------------- tools
 
 
 def test_tools_are_flat_and_say_that_they_are_not_strict() -> None:
-    assert _body(tools=[ADD])["tools"] == [
+    assert body_of(tools=[ADD])["tools"] == [
         {
             "type": "function",
             "name": "add",
@@ -89,7 +63,7 @@ STRICT = {**ADD.parameters, "additionalProperties": False}
 )
 def test_a_tool_is_strict_where_its_schema_allows_it(schema: Json, strict: bool) -> None:
     tool = ToolDefinition(name="t", parameters=schema)
-    assert _body(tools=[tool])["tools"][0]["strict"] is strict
+    assert body_of(tools=[tool])["tools"][0]["strict"] is strict
 
 
 @pytest.mark.parametrize(
@@ -108,12 +82,12 @@ def test_a_tool_is_strict_where_its_schema_allows_it(schema: Json, strict: bool)
 )
 def test_the_choice_of_a_tool_has_this_protocols_form(choice: Any, sent: Any) -> None:
     options = {"tool_choice": choice, "parallel_tool_calls": False}
-    body = _body(tools=[ADD], options=options)
+    body = body_of(tools=[ADD], options=options)
     assert (body["tool_choice"], body["parallel_tool_calls"]) == (sent, False)
 
 
 def test_without_tools_a_choice_among_them_is_left_out() -> None:
-    body = _options(tool_choice="auto", parallel_tool_calls=True)
+    body = options_of(tool_choice="auto", parallel_tool_calls=True)
     assert body.keys() == {"model", "input"}
 
 
@@ -121,13 +95,13 @@ def test_without_tools_a_choice_among_them_is_left_out() -> None:
 
 
 def test_settings_have_their_names_here() -> None:
-    body = _body(temperature=0.5, max_tokens=5, stream=True, options={"top_p": 0.9})
+    body = body_of(temperature=0.5, max_tokens=5, stream=True, options={"top_p": 0.9})
     assert body.keys() == {"model", "input", "temperature", "top_p", "max_output_tokens", "stream"}
     assert (body["max_output_tokens"], body["stream"]) == (5, True)
 
 
 def test_a_model_that_does_not_sample_gets_no_sampling() -> None:
-    body = _body(temperature=0.5, options={"top_p": 1}, model_data=ModelData(sampling=False))
+    body = body_of(temperature=0.5, options={"top_p": 1}, model_data=ModelData(sampling=False))
     assert body.keys() == {"model", "input"}
 
 
@@ -138,7 +112,7 @@ def test_a_model_that_does_not_sample_gets_no_sampling() -> None:
 def test_the_limit_is_one_that_the_server_takes(
     vendor: Vendor, asked: int, most: int | None, sent: int
 ) -> None:
-    body = _body(vendor=vendor, max_tokens=asked, model_data=ModelData(max_output_tokens=most))
+    body = body_of(vendor=vendor, max_tokens=asked, model_data=ModelData(max_output_tokens=most))
     assert body["max_output_tokens"] == sent
 
 
@@ -155,7 +129,7 @@ def test_the_limit_is_one_that_the_server_takes(
 def test_openai_keeps_nothing_and_hands_out_its_reasoning_sealed(
     vendor: Vendor, reasoning: bool | None, keys: set[str]
 ) -> None:
-    body = _body(vendor=vendor, model_data=ModelData(reasoning=reasoning))
+    body = body_of(vendor=vendor, model_data=ModelData(reasoning=reasoning))
     assert body.keys() - {"model", "input"} == keys
     assert body.get("store", False) is False
     assert body.get("include", ["reasoning.encrypted_content"]) == ["reasoning.encrypted_content"]
@@ -179,13 +153,13 @@ def test_effort_is_the_nearest_that_the_model_takes(
     vendor: Vendor, effort: str, efforts: tuple[str, ...] | None, sent: Json | None
 ) -> None:
     options = {"reasoning_effort": effort}
-    body = _body(vendor=vendor, options=options, model_data=ModelData(efforts=efforts))
+    body = body_of(vendor=vendor, options=options, model_data=ModelData(efforts=efforts))
     assert body.get("reasoning") == sent
 
 
 def test_effort_of_a_model_that_does_not_reason_is_left_out() -> None:
     known = ModelData(reasoning=False)
-    assert "reasoning" not in _body(options={"reasoning_effort": "low"}, model_data=known)
+    assert "reasoning" not in body_of(options={"reasoning_effort": "low"}, model_data=known)
 
 
 class City(BaseModel):
@@ -217,12 +191,12 @@ class City(BaseModel):
     ids=["any object", "schema", "not strict", "model class"],
 )
 def test_an_output_format_is_text_format(wanted: Any, sent: Json) -> None:
-    assert _options(response_format=wanted)["text"] == {"format": sent}
+    assert options_of(response_format=wanted)["text"] == {"format": sent}
 
 
 def test_an_output_format_nobody_understands_is_an_error() -> None:
     with pytest.raises(ProviderInvalidRequestError, match="response_format"):
-        _options(response_format={"type": "poem"})
+        options_of(response_format={"type": "poem"})
 
 
 def test_hints_this_protocol_lacks_are_left_out_and_said_once(
@@ -231,12 +205,12 @@ def test_hints_this_protocol_lacks_are_left_out_and_said_once(
     hints = {"stop": "x", "seed": 1, "top_k": 2, "frequency_penalty": 0.1, "presence_penalty": 0.2}
     vendor = replace(PLAIN, name="a-vendor-of-this-test-only")
     with caplog.at_level(logging.WARNING):
-        assert _options(vendor, **hints).keys() == {"model", "input"}
+        assert options_of(vendor, **hints).keys() == {"model", "input"}
     assert all(name in caplog.text for name in hints)
 
 
 def test_other_options_pass_through_and_win() -> None:
-    body = _options(
+    body = options_of(
         OPENAI,
         store=True,
         metadata={"a": "b"},
@@ -256,13 +230,13 @@ def test_other_options_pass_through_and_win() -> None:
 
 
 def test_an_input_and_includes_of_ones_own_replace_ours() -> None:
-    body = _options(OPENAI, input="Hi", include=[])
+    body = options_of(OPENAI, input="Hi", include=[])
     assert (body["input"], body["include"]) == ("Hi", [])
 
 
 def test_the_same_request_gives_the_same_bytes() -> None:
     def encoded() -> bytes:
-        messages = [_system("s"), _user(), Message(role="assistant", tool_calls=[CALL])]
+        messages = [system("s"), user(), Message(role="assistant", tool_calls=[CALL])]
         asked = ChatRequest(messages, "m", 0.1, 9, [ADD], options={"seed": 1, "b": 1, "a": 2})
         return OpenAIResponses(OPENAI).encode(asked).body
 

@@ -30,6 +30,7 @@ from victor.providers.reading import (
     word,
 )
 from victor.providers.request import PAUSED
+from victor.providers.wires.ending import settled_stop, tokens
 from victor.types import CompletionResponse, JsonObject, StreamChunk, Usage
 
 __all__ = ["Answer", "decode", "is_error"]
@@ -52,7 +53,6 @@ _STOPS: Mapping[str, str] = MappingProxyType(
         "error": "error",
     }
 )
-_STAY = frozenset({"length", "content_filter", "error"})
 _INPUTS = ("input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens")
 _DIRECT = MappingProxyType({"type": "direct"})
 
@@ -142,7 +142,7 @@ class Answer:
             for block in blocks
             if block.get("type") == "tool_use"
         )
-        stop = self._stop(bool(calls))
+        stop = self._stop(has_calls=bool(calls))
         if not calls and stop not in ("length", PAUSED) and not _text(blocks):
             self._raise_empty(stop)
         return StreamChunk(
@@ -170,12 +170,12 @@ class Answer:
             if (at > seam and word(block.get("name")) if kind == "tool_use" else kind)
         ]
 
-    def _stop(self, has_calls: bool) -> str:  # noqa: FBT001 - private, one caller
+    def _stop(self, *, has_calls: bool) -> str:
         raw = self._raw_stop
         stop = _STOPS.get(raw.lower(), "other") if isinstance(raw, str) else "stop"
-        if has_calls:
-            return stop if stop in _STAY else "tool_calls"
-        return "stop" if stop == "tool_calls" else stop
+        if stop == "tool_calls":
+            stop = "stop"  # its calls may be nameless, or another model's
+        return settled_stop(stop, has_calls=has_calls)
 
     def _raise_empty(self, stop: str) -> NoReturn:
         if stop == "content_filter":
@@ -243,11 +243,10 @@ def _usage(found: Mapping[str, Any]) -> Usage | None:
     completion = count(found.get("output_tokens"))
     if prompt is None and completion is None:
         return None
-    return Usage.model_construct(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=None if prompt is None or completion is None else prompt + completion,
-        cached_tokens=cached,
-        cache_write_tokens=written,
-        reasoning_tokens=count(mapping(found.get("output_tokens_details")).get("thinking_tokens")),
+    return tokens(
+        prompt,
+        completion,
+        cached=cached,
+        cache_write=written,
+        reasoning=count(mapping(found.get("output_tokens_details")).get("thinking_tokens")),
     )

@@ -6,21 +6,18 @@ Knows nothing about HTTP, keys or retries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from types import MappingProxyType
 
 from victor.config.catalog import Vendor
-from victor.providers.request import ChatRequest, HTTPCall
-from victor.providers.sse import SSEDecoder
 from victor.providers.wires.anthropic.decode import decode
 from victor.providers.wires.anthropic.encode import encode
 from victor.providers.wires.anthropic.stream import AnthropicStream
-from victor.types import CompletionResponse
+from victor.providers.wires.vendor_wire import VendorWire
 
 __all__ = ["AnthropicMessages"]
 
 
-class AnthropicMessages:
+class AnthropicMessages(VendorWire):
     """The protocol, as one vendor speaks it.
 
     Args:
@@ -28,21 +25,8 @@ class AnthropicMessages:
     """
 
     name = "anthropic"
-    stream_type = "text/event-stream"
-    headers: Mapping[str, str] = MappingProxyType({"anthropic-version": "2023-06-01"})
+    headers = MappingProxyType({"anthropic-version": "2023-06-01"})
     models_path = "/v1/models?limit=1000"  # else it lists twenty
 
     def __init__(self, vendor: Vendor) -> None:
-        self._vendor = vendor
-
-    def encode(self, request: ChatRequest) -> HTTPCall:
-        return encode(request, self._vendor)
-
-    def decode(self, body: bytes, *, model: str) -> CompletionResponse:
-        return decode(body, provider=self._vendor.name, model=model)
-
-    def stream_decoder(self, *, model: str) -> AnthropicStream:
-        return AnthropicStream(provider=self._vendor.name, model=model)
-
-    def splitter(self) -> SSEDecoder:
-        return SSEDecoder()
+        super().__init__(vendor, encode=encode, decode=decode, stream=AnthropicStream)

@@ -25,6 +25,7 @@ from victor.providers.reading import (
     whole_answer,
     word,
 )
+from victor.providers.wires.ending import settled_stop, tokens
 from victor.types import CompletionResponse, JsonObject, StreamChunk, Usage
 
 __all__ = ["STATE_NAME", "Answer", "decode", "routed_to", "usage_of"]
@@ -44,7 +45,6 @@ _STOPS: Mapping[str, str] = MappingProxyType(
         "error": "error",
     }
 )
-_STAY = frozenset({"length", "content_filter", "error"})
 _MALFORMED = frozenset({"malformed_tool_use", "malformed_model_output"})
 
 
@@ -151,8 +151,7 @@ class Answer:
             raise bad_call(raw_stop, provider=provider, model=model)
         calls = unique_calls(self._calls)
         stop = _STOPS.get(raw_stop, "other") if isinstance(raw_stop, str) else "stop"
-        if calls and stop not in _STAY:
-            stop = "tool_calls"
+        stop = settled_stop(stop, has_calls=bool(calls))
         if not calls and stop != "length" and not any(self.content):
             if stop == "content_filter":
                 raise filtered(raw_stop, provider=provider, model=model, how="stopped the answer")
@@ -181,16 +180,8 @@ def usage_of(value: Mapping[str, Any]) -> Usage | None:
     read, written = _cached(usage, "cacheReadInput"), _cached(usage, "cacheWriteInput")
     if asked is not None:
         asked += (read or 0) + (written or 0)  # Bedrock counts them apart
-    total = count(usage.get("totalTokens"))
-    if total is None and asked is not None and answered is not None:
-        total = asked + answered
-    return Usage.model_construct(
-        prompt_tokens=asked,
-        completion_tokens=answered,
-        total_tokens=total,
-        cached_tokens=read,
-        cache_write_tokens=written,
-        reasoning_tokens=None,
+    return tokens(
+        asked, answered, total=count(usage.get("totalTokens")), cached=read, cache_write=written
     )
 
 

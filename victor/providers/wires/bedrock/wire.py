@@ -6,21 +6,17 @@ Knows nothing about HTTP, signatures or retries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from victor.config.catalog import Vendor
 from victor.providers.eventstream import EventStreamDecoder
-from victor.providers.request import ChatRequest, HTTPCall
 from victor.providers.wires.bedrock.decode import decode
 from victor.providers.wires.bedrock.encode import encode
 from victor.providers.wires.bedrock.stream import ConverseStream
-from victor.types import CompletionResponse
+from victor.providers.wires.vendor_wire import VendorWire
 
 __all__ = ["BedrockConverse"]
 
 
-class BedrockConverse:
+class BedrockConverse(VendorWire):
     """The protocol, as one vendor speaks it.
 
     Args:
@@ -29,21 +25,11 @@ class BedrockConverse:
 
     name = "bedrock"
     stream_type = "application/vnd.amazon.eventstream"
-    headers: Mapping[str, str] = MappingProxyType({})
     models_path = None
     """Models are listed by another service, at another address."""
 
     def __init__(self, vendor: Vendor) -> None:
-        self._vendor = vendor
-
-    def encode(self, request: ChatRequest) -> HTTPCall:
-        return encode(request, self._vendor)
-
-    def decode(self, body: bytes, *, model: str) -> CompletionResponse:
-        return decode(body, provider=self._vendor.name, model=model)
-
-    def stream_decoder(self, *, model: str) -> ConverseStream:
-        return ConverseStream(provider=self._vendor.name, model=model)
+        super().__init__(vendor, encode=encode, decode=decode, stream=ConverseStream)
 
     def splitter(self) -> EventStreamDecoder:
         return EventStreamDecoder()

@@ -29,6 +29,7 @@ from victor.providers.reading import (
     word,
 )
 from victor.providers.wires.cohere.encode import WIRE
+from victor.providers.wires.ending import settled_stop, tokens
 from victor.types import CompletionResponse, JsonObject, StreamChunk, ToolCall, Usage
 
 __all__ = ["CohereStream", "decode"]
@@ -45,7 +46,6 @@ _STOPS: Mapping[str, str] = MappingProxyType(
         "timeout": "error",
     }
 )
-_STAY = frozenset({"length", "content_filter", "error"})
 
 
 def decode(body: bytes, *, provider: str, model: str) -> CompletionResponse:
@@ -187,8 +187,7 @@ class _Answer:
         calls = self._whole_calls()
         raw = self._raw_stop
         stop = _STOPS.get(raw.lower(), "other") if isinstance(raw, str) else "stop"
-        if calls and stop not in _STAY:
-            stop = "tool_calls"
+        stop = settled_stop(stop, has_calls=bool(calls))
         if not calls and not self.has_text and stop != "length":
             self._raise_empty(stop)
         return StreamChunk(
@@ -239,19 +238,12 @@ def _texts(content: Any) -> tuple[str, str]:
 def _usage(value: Any) -> Usage | None:
     """Return the tokens; billed units are another count, without the prompt's frame."""
     usage = mapping(value)
-    tokens = mapping(usage.get("tokens"))
-    asked, answered = count(tokens.get("input_tokens")), count(tokens.get("output_tokens"))
+    told = mapping(usage.get("tokens"))
+    asked, answered = count(told.get("input_tokens")), count(told.get("output_tokens"))
     cached = count(usage.get("cached_tokens"))
     if asked is None and answered is None and cached is None:
         return None
-    return Usage.model_construct(
-        prompt_tokens=asked,
-        completion_tokens=answered,
-        total_tokens=None if asked is None or answered is None else asked + answered,
-        cached_tokens=cached,
-        cache_write_tokens=None,
-        reasoning_tokens=None,
-    )
+    return tokens(asked, answered, cached=cached)
 
 
 def _is_error(value: Mapping[str, Any]) -> bool:

@@ -6,20 +6,15 @@ Knows nothing about HTTP, keys or retries.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from victor.config.catalog import Vendor
-from victor.providers.request import ChatRequest, HTTPCall
-from victor.providers.sse import SSEDecoder
 from victor.providers.wires.cohere.decode import CohereStream, decode
 from victor.providers.wires.cohere.encode import encode
-from victor.types import CompletionResponse
+from victor.providers.wires.vendor_wire import VendorWire
 
 __all__ = ["CohereChat"]
 
 
-class CohereChat:
+class CohereChat(VendorWire):
     """The protocol, as one vendor speaks it.
 
     Args:
@@ -27,21 +22,7 @@ class CohereChat:
     """
 
     name = "cohere"
-    stream_type = "text/event-stream"
-    headers: Mapping[str, str] = MappingProxyType({})
     models_path = "/v1/models?page_size=1000"  # else it lists twenty
 
     def __init__(self, vendor: Vendor) -> None:
-        self._vendor = vendor
-
-    def encode(self, request: ChatRequest) -> HTTPCall:
-        return encode(request, self._vendor)
-
-    def decode(self, body: bytes, *, model: str) -> CompletionResponse:
-        return decode(body, provider=self._vendor.name, model=model)
-
-    def stream_decoder(self, *, model: str) -> CohereStream:
-        return CohereStream(provider=self._vendor.name, model=model)
-
-    def splitter(self) -> SSEDecoder:
-        return SSEDecoder()
+        super().__init__(vendor, encode=encode, decode=decode, stream=CohereStream)

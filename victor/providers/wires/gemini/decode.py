@@ -27,6 +27,7 @@ from victor.providers.reading import (
     whole_answer,
     word,
 )
+from victor.providers.wires.ending import settled_stop, tokens
 from victor.providers.wires.gemini.calls import Calls
 from victor.providers.wires.gemini.state import Parts
 from victor.types import CompletionResponse, JsonObject, StreamChunk, Usage
@@ -242,11 +243,9 @@ class _Answer:
         calls = self.calls.whole(cut=stop == "length")
         if not calls:
             self._check_not_empty(stop)
-        elif stop not in ("length", "content_filter"):
-            stop = "tool_calls"
         return StreamChunk(
             tool_calls=calls or None,
-            stop_reason=stop,
+            stop_reason=settled_stop(stop, has_calls=bool(calls)),
             usage=_usage(self._usage),
             is_final=True,
             provider_state=self.parts.state(self.provider),
@@ -293,15 +292,12 @@ def _usage(usage: Mapping[str, Any]) -> Usage | None:
     total = count(usage.get("totalTokenCount"))
     if prompt is None and completion is None and total is None:
         return None
-    if total is None and prompt is not None and completion is not None:
-        total = prompt + completion
-    return Usage.model_construct(
-        prompt_tokens=prompt,
-        completion_tokens=completion,
-        total_tokens=total,
-        cached_tokens=count(usage.get("cachedContentTokenCount")),
-        cache_write_tokens=None,
-        reasoning_tokens=count(usage.get("thoughtsTokenCount")),
+    return tokens(
+        prompt,
+        completion,
+        total=total,
+        cached=count(usage.get("cachedContentTokenCount")),
+        reasoning=count(usage.get("thoughtsTokenCount")),
     )
 
 

@@ -25,6 +25,7 @@ from victor.providers.reading import (
     whole_answer,
     word,
 )
+from victor.providers.wires.ending import settled_stop, tokens
 from victor.types import CompletionResponse, JsonObject, StreamChunk, Usage
 
 __all__ = ["OllamaStream", "decode"]
@@ -146,9 +147,7 @@ class _Answer:
         if not complete:
             raise cut_off(provider=self.provider, model=self.asked)
         calls = unique_calls(self._calls)
-        stop = _STOPS.get(self._raw_stop, "other")
-        if calls and stop != "length":
-            stop = "tool_calls"
+        stop = settled_stop(_STOPS.get(self._raw_stop, "other"), has_calls=bool(calls))
         if not calls and not self.has_text and stop != "length":
             raise empty_answer(self._raw_stop, provider=self.provider, model=self.asked)
         return StreamChunk(
@@ -165,11 +164,4 @@ def _usage(value: Mapping[str, Any]) -> Usage | None:
     asked, answered = count(value.get("prompt_eval_count")), count(value.get("eval_count"))
     if asked is None and answered is None:
         return None
-    return Usage.model_construct(
-        prompt_tokens=asked,
-        completion_tokens=answered,
-        total_tokens=None if asked is None or answered is None else asked + answered,
-        cached_tokens=None,
-        cache_write_tokens=None,
-        reasoning_tokens=None,
-    )
+    return tokens(asked, answered)

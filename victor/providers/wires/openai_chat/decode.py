@@ -30,6 +30,7 @@ from victor.providers.reading import (
     whole_answer,
     word,
 )
+from victor.providers.wires.ending import settled_stop
 from victor.providers.wires.openai_chat.calls import Calls
 from victor.providers.wires.openai_chat.content import WIRE
 from victor.providers.wires.openai_chat.usage import usage_of
@@ -62,7 +63,6 @@ _STOPS: Mapping[str, str] = MappingProxyType(
         "insufficient_system_resource": "error",
     }
 )
-_STAY = frozenset({"length", "content_filter", "error"})
 _DONE = b"[DONE]"
 _NOTHING: Mapping[str, Any] = MappingProxyType({})
 
@@ -202,7 +202,7 @@ class _Answer:
         if self.raw_stop is None and not complete:
             raise cut_off(provider=self.provider, model=self.asked)
         calls, extras = self.calls.whole()
-        stop = "content_filter" if self.refused else self._stop(bool(calls))
+        stop = "content_filter" if self.refused else self._stop(has_calls=bool(calls))
         if not calls and not self.has_text and stop != "length":
             self._raise_empty(stop)
         return StreamChunk(
@@ -225,12 +225,11 @@ class _Answer:
             state["calls"] = extras
         return {WIRE: {"provider": self.provider, **state}} if state else None
 
-    def _stop(self, has_calls: bool) -> str:  # noqa: FBT001 - private, one caller
+    def _stop(self, *, has_calls: bool) -> str:
         raw = self.raw_stop
         # Gemini says more behind a colon, such as `content_filter: RECITATION`.
         found = raw.partition(":")[0].lower() if isinstance(raw, str) else "stop"
-        stop = _STOPS.get(found, "other")
-        return "tool_calls" if has_calls and stop not in _STAY else stop
+        return settled_stop(_STOPS.get(found, "other"), has_calls=has_calls)
 
     def _raise_empty(self, stop: str) -> NoReturn:
         if stop == "content_filter":

@@ -20,14 +20,15 @@ from victor.types import Embeddings, JsonObject, Usage
 __all__ = ["OpenAIEmbeddings"]
 
 # Texts of one request, where a vendor names a limit or is known to have one; Mistral's is one of
-# tokens, which so many texts of a paragraph stay below.
+# tokens, which so many texts of a paragraph stay below. OpenAI would take 2,048, whose vectors of
+# 3,072 figures are more than the transport reads of one body (`MAX_BODY_BYTES`).
 _MOST_TEXTS: Mapping[str, int] = MappingProxyType(
     {
-        "azure": 2_048,
+        "azure": 512,
         "fireworks": 8,
         "huggingface": 32,
         "mistral": 64,
-        "openai": 2_048,
+        "openai": 512,
         "qwen": 10,
         "zai": 64,
     }

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from victor.providers.reading import count, mapping
+from victor.providers.wires.ending import tokens
 from victor.types import Usage
 
 __all__ = ["usage_of"]
@@ -37,22 +38,22 @@ def usage_of(value: Mapping[str, Any], choice: Mapping[str, Any]) -> Usage | Non
             asked += heard  # Mistral counts them apart
         # xAI's and Gemini's completion_tokens leave out the thinking, which the total has.
         answered = max(answered, total - asked)
-    return Usage.model_construct(
-        prompt_tokens=asked,
-        completion_tokens=answered,
-        total_tokens=total,
-        cached_tokens=_known(
+    return tokens(
+        asked,
+        answered,
+        total=total,
+        cached=_known(
             prompt.get("cached_tokens"),
             usage.get("prompt_cache_hit_tokens"),  # DeepSeek
             usage.get("cached_tokens"),  # Moonshot, Together
             usage.get("num_cached_tokens"),  # Mistral
         ),
-        cache_write_tokens=_known(
+        cache_write=_known(
             prompt.get("cache_write_tokens"),  # OpenRouter
             prompt.get("cache_creation_tokens"),  # LiteLLM
             prompt.get("cache_creation_input_tokens"),  # Qwen
         ),
-        reasoning_tokens=_known(
+        reasoning=_known(
             completion.get("reasoning_tokens"),
             usage.get("reasoning_tokens"),  # Perplexity, Together
         ),

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from types import MappingProxyType
-
 from victor.config.catalog import Vendor
-from victor.providers.request import ChatRequest, HTTPCall
-from victor.providers.sse import SSEDecoder
 from victor.providers.wires.openai_chat.decode import ChatStream, decode
 from victor.providers.wires.openai_chat.encode import encode
-from victor.types import CompletionResponse
+from victor.providers.wires.vendor_wire import VendorWire
 
 __all__ = ["OpenAIChat"]
 
 
-class OpenAIChat:
+class OpenAIChat(VendorWire):
     """The protocol, as one vendor speaks it.
 
     Args:
@@ -23,21 +18,6 @@ class OpenAIChat:
     """
 
     name = "openai-chat"
-    stream_type = "text/event-stream"
-    headers: Mapping[str, str] = MappingProxyType({})
-    models_path = "/models"
 
     def __init__(self, vendor: Vendor) -> None:
-        self._vendor = vendor
-
-    def encode(self, request: ChatRequest) -> HTTPCall:
-        return encode(request, self._vendor)
-
-    def decode(self, body: bytes, *, model: str) -> CompletionResponse:
-        return decode(body, provider=self._vendor.name, model=model)
-
-    def stream_decoder(self, *, model: str) -> ChatStream:
-        return ChatStream(provider=self._vendor.name, model=model)
-
-    def splitter(self) -> SSEDecoder:
-        return SSEDecoder()
+        super().__init__(vendor, encode=encode, decode=decode, stream=ChatStream)

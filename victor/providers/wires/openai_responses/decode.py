@@ -22,6 +22,7 @@ from victor.providers.reading import (
     whole_answer,
     word,
 )
+from victor.providers.wires.ending import settled_stop, tokens
 from victor.providers.wires.openai_responses.items import (
     Reading,
     open_positions,
@@ -42,7 +43,6 @@ _STOPS: Mapping[str, str] = MappingProxyType(
         "content_filter": "content_filter",
     }
 )
-_STAY = frozenset({"length", "content_filter"})
 _PICTURE = "image_generation_call"
 
 
@@ -107,8 +107,7 @@ def conclusion(
     """
     raw = _raw_stop(response)
     stop = "content_filter" if found.refused else _STOPS.get(raw, "other")
-    if found.calls and stop not in _STAY:
-        stop = "tool_calls"
+    stop = settled_stop(stop, has_calls=bool(found.calls))
     if not text and not found.calls and stop != "length" and not _says_otherwise(response, found):
         if stop == "content_filter":
             raise filtered(provider=provider, model=model)
@@ -145,16 +144,13 @@ def _usage(value: Any) -> Usage | None:
     if not isinstance(value, Mapping) or not value:
         return None
     asked, answered = count(value.get("input_tokens")), count(value.get("output_tokens"))
-    total = count(value.get("total_tokens"))
     prompt = mapping(value.get("input_tokens_details"))
     completion = mapping(value.get("output_tokens_details"))
-    if total is None and asked is not None and answered is not None:
-        total = asked + answered
-    return Usage.model_construct(
-        prompt_tokens=asked,
-        completion_tokens=answered,
-        total_tokens=total,
-        cached_tokens=count(prompt.get("cached_tokens")),
-        cache_write_tokens=count(prompt.get("cache_write_tokens")),
-        reasoning_tokens=count(completion.get("reasoning_tokens")),
+    return tokens(
+        asked,
+        answered,
+        total=count(value.get("total_tokens")),
+        cached=count(prompt.get("cached_tokens")),
+        cache_write=count(prompt.get("cache_write_tokens")),
+        reasoning=count(completion.get("reasoning_tokens")),
     )
