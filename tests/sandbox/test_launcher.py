@@ -28,6 +28,7 @@ def order(*argv: str, parent: int | None = None) -> str:
         {
             "argv": argv,
             "parent": os.getpid() if parent is None else parent,
+            "processes": 2_000,
             "rules": [],
             "handled": None,
             "filter": "",
@@ -105,6 +106,11 @@ async def test_swarm_that_keeps_forking_is_ended() -> None:
     assert await gone(name)
 
 
+def test_number_of_processes_is_limited_beyond_what_is_there() -> None:
+    most = int(launch("sh", "-c", "ulimit -u || ulimit -p").stdout)
+    assert 2_000 < most < 2_000 + 32_768
+
+
 class FakeLibc:
     """Takes system calls down instead of making them."""
 
@@ -146,6 +152,7 @@ def become(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[str
 
 ORDER = {
     "argv": ["true"],
+    "processes": 2_000,
     "rules": [["/usr", 5], ["/nowhere", 5]],
     "handled": [1, 2, 3],
     "filter": "0600000000000000",

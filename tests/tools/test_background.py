@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from victor.sandbox.policy import Policy
 from victor.sandbox.run import best_sandbox
 from victor.tools.background import background_tools
 from victor.tools.base import Tool, ToolContext, ToolResult
@@ -55,6 +57,18 @@ async def test_end_of_a_command_is_told(terminal: Terminal, command: str, end: s
         text = text.replace("[session 1 is running]", "")
         text += (await terminal("shell_read", session="1", wait_s=20)).content
     assert text.replace("x\n\n", "x\n").endswith(end)
+
+
+async def test_limit_that_was_broken_is_told(
+    terminal: Terminal, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    policy = Policy(workspace=workspace, environment={"PATH": os.defpath}, processes=20)
+    monkeypatch.setattr("victor.tools.background.confinement", lambda *_: (None, policy))
+    command = "for i in $(seq 50); do sleep 1000 & done; wait"
+    text = (await terminal("shell_start", command=command, wait_s=20)).content
+    while "is running" in text:
+        text = (await terminal("shell_read", session="1", wait_s=20)).content
+    assert text.endswith("[session 1 was stopped: it started more than 20 processes]")
 
 
 @pytest.fixture

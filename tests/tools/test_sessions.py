@@ -11,6 +11,7 @@ import pytest
 from victor.sandbox.policy import Policy
 from victor.tools.base import ToolError
 from victor.tools.sessions import Session, Sessions
+from victor.tools.spill import Spill
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs pseudo-terminals")
 
@@ -23,7 +24,7 @@ async def sessions() -> AsyncIterator[Sessions]:
 
 
 async def started(sessions: Sessions, workspace: Path, command: str) -> Session:
-    session = sessions.new(command)
+    session = sessions.new(command, Spill())
     policy = Policy(workspace=workspace, environment={"PATH": os.environ["PATH"]})
     await session.start(policy, None)
     return session
@@ -100,16 +101,21 @@ async def test_closing_stops_all_sessions(workspace: Path) -> None:
     assert all([await gone(pid) for pid in pids])
 
 
-async def test_output_without_end_is_dropped_and_counted(
-    sessions: Sessions, workspace: Path, monkeypatch: pytest.MonkeyPatch
+async def test_output_that_nobody_read_for_long_is_kept(
+    sessions: Sessions, workspace: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr("victor.tools.sessions._MOST_UNREAD", 1_000)
-    session = await started(sessions, workspace, "yes; true")
-    await session.output(0.5)
-    text = await session.output(0.5)
-    assert text.startswith("[")
-    assert " bytes of earlier output were dropped]\n" in text
-    assert len(text) < 1_100
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    session = await started(sessions, workspace, "stty raw; seq 200000; echo -n last; read x")
+    text = ""
+    async with asyncio.timeout(30):
+        while not text.endswith("last"):
+            text = await session.output(10)
+    total = len("".join(f"{number}\n" for number in range(1, 200_001))) + 4
+    assert text.startswith("1\n2\n3\n")
+    left_out = f"[... {total - 30_000:,} of {total:,} bytes left out; all of it is in 'output:1'"
+    assert left_out in text
+    with session.spill.open("output:1") as file:
+        assert file.read().split() == [*(b"%d" % at for at in range(1, 200_001)), b"last"]
 
 
 async def test_what_does_not_read_is_not_waited_for(
@@ -147,12 +153,12 @@ def descriptors() -> Callable[[], int]:
 
 async def test_sessions_are_few_and_known_by_name(sessions: Sessions) -> None:
     for _ in range(8):
-        sessions.new("true")
+        sessions.new("true", Spill())
     with pytest.raises(ToolError, match="8 sessions are running; stop one: 1, 2"):
-        sessions.new("true")
+        sessions.new("true", Spill())
     with pytest.raises(ToolError, match="there is no session '9'; there are: 1, 2"):
         sessions.get("9")
     sessions.forget(sessions.get("3"))
-    assert sessions.new("true").name == "9"
+    assert sessions.new("true", Spill()).name == "9"
     with pytest.raises(ToolError, match="there are: none"):
         Sessions().get("1")

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import os
-import resource
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,6 +14,7 @@ from victor.config.settings import SandboxMode
 from victor.errors import ConfigError
 from victor.sandbox.policy import Policy, policy_for
 from victor.tools.base import ToolContext, ToolResult
+from victor.tools.read import read
 from victor.tools.shell import running, shell, shell_tool
 
 
@@ -158,47 +159,18 @@ async def test_command_sees_few_variables_and_no_descriptors(
     assert result.content.endswith("\n4\n")  # three, and the directory itself
 
 
-async def test_long_output_keeps_its_ends_in_bounded_memory(workspace: Path, kind: str) -> None:
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    result = await run(workspace, "echo first; yes | head -c 100000000; echo last", kind=kind)
-    after = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+async def test_long_output_that_nobody_can_read_keeps_its_ends(workspace: Path) -> None:
+    result = await run(workspace, "echo first; yes | head -c 1000000; echo last")
     assert result.content.startswith("first\ny\n")
     assert result.content.endswith("y\nlast\n")
-    assert "\n[... 99,970,011 bytes left out ...]\n" in result.content
+    note = "970,011 of 1,000,011 bytes left out; the rest was not kept: no tool could read it"
+    assert f"\n[... {note} ...]\n" in result.content
     assert len(result.content) < 31_000
-    assert after - before < 30_000  # KiB
 
 
 async def test_output_just_within_the_limit_is_whole(workspace: Path) -> None:
     result = await run(workspace, "yes | head -c 30000")
     assert result.content == "y\n" * 15_000
-
-
-@pytest.mark.parametrize(
-    "command",
-    [
-        pytest.param("echo x; {sleep}", id="sleeps"),
-        pytest.param("echo x; trap '' TERM; {sleep}", id="ignores-sigterm"),
-        pytest.param("echo x; ({sleep}) & wait", id="forks"),
-        pytest.param("echo x; (trap '' TERM; {sleep}) & wait", id="fork-ignores-sigterm"),
-        pytest.param("echo x; setsid {sleep} & wait", id="own-session"),
-        pytest.param(
-            "echo x; setsid sh -c 'setsid {sleep} & trap \"\" TERM; {sleep}; :' & {sleep}",
-            id="tree",
-        ),
-        pytest.param("echo x; {sleep} & yes", id="prints-for-ever"),
-        pytest.param("echo x; exec >&- 2>&-; {sleep}", id="closed-its-output"),
-    ],
-)
-async def test_timeout_ends_everything(workspace: Path, command: str, kind: str) -> None:
-    sleep = sleeper()
-    start = time.monotonic()
-    result = await run(workspace, command.format(sleep=sleep), timeout_s=0.4, kind=kind)
-    assert time.monotonic() - start < 20
-    assert result.is_error
-    assert result.content.startswith("x\n")
-    assert result.content.endswith("[stopped: it took longer than 0.4 s]")
-    assert await gone(sleep)
 
 
 async def test_command_may_clean_up_before_it_is_killed(workspace: Path, kind: str) -> None:
@@ -223,6 +195,28 @@ async def test_background_process_neither_hangs_the_call_nor_survives_it(
     assert await gone(sleep)
 
 
+async def test_limit_that_was_broken_is_told(workspace: Path) -> None:
+    policy = replace(policy_for(workspace), processes=20)
+    command = "echo x; for i in $(seq 50); do sleep 1000 & done; wait"
+    result = await running(command, policy, sandbox=None, timeout_s=30)
+    text = "x\n[stopped: it started more than 20 processes]"
+    assert result == ToolResult(text, is_error=True)
+
+
+async def test_long_output_can_be_read_in_the_same_conversation(
+    context: ToolContext, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    tool = shell_tool("off")
+    result = await tool.run({"command": "seq 100000; exit 3"}, context)
+    assert result.is_error
+    assert result.content.endswith("\n100000\n[exit code 3]")
+    assert "; all of it is in 'output:1': read or grep that path ...]" in result.content
+    page = await read.run({"path": "output:1", "offset": 77_777, "limit": 1}, context)
+    assert page.content.startswith("77777\t77777\n")
+    await context.memory.aclose()
+
+
 async def test_command_without_launcher_is_ended_by_its_group(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -233,24 +227,6 @@ async def test_command_without_launcher_is_ended_by_its_group(
     assert await gone(sleep)
     result = await run(workspace, f"echo x; trap '' TERM; {sleep}", timeout_s=0.3)
     assert result == ToolResult("x\n[stopped: it took longer than 0.3 s]", is_error=True)
-    assert await gone(sleep)
-
-
-@pytest.mark.parametrize("trap", ["", "trap '' TERM;"], ids=["plain", "ignores-sigterm"])
-async def test_cancellation_ends_the_command_soon(workspace: Path, trap: str, kind: str) -> None:
-    sleep = sleeper()
-    task = asyncio.create_task(
-        run(workspace, f"{trap} touch x; setsid {sleep} & {sleep}", kind=kind)
-    )
-    (workspace / "x").touch()
-    while await gone(sleep, within_s=0):
-        assert not task.done()
-        await asyncio.sleep(0.01)
-    start = time.monotonic()
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await task
-    assert time.monotonic() - start < 5
     assert await gone(sleep)
 
 

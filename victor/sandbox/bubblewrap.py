@@ -7,6 +7,7 @@ reasons.
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +27,9 @@ _PLACES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/current-system/sw/bin")
 _CHOOSE_VICTIM = "/usr/bin/choom"
 
 _TEMPORARY_BYTES = 1 << 30
-_PROCESSES = 2_048
+_MORE_PROCESSES = 48
+"""The kernel refuses only what the watch in `limits.py` should have ended before."""
+
 _FILE_BLOCKS = 1 << 26
 """Of 512 bytes: no file grows beyond 32 GiB."""
 
@@ -36,7 +39,7 @@ _FILE_BLOCKS = 1 << 26
 _KEEPER = f"""\
 exec 8>&2 2>/dev/null
 trap : TERM INT HUP
-ulimit -c 0; ulimit -f {_FILE_BLOCKS}; ulimit -u {_PROCESSES} || ulimit -p {_PROCESSES}
+ulimit -c 0; ulimit -f {_FILE_BLOCKS}; ulimit -u $0 || ulimit -p $0
 (exec "$@" 2>&8 8>&-)
 code=$?
 left=0
@@ -93,7 +96,8 @@ class Bubblewrap:
             ]
             # Where memory runs out, the kernel ends the command rather than victor.
             victim = [_CHOOSE_VICTIM, "-n", "1000", "--"] if Path(_CHOOSE_VICTIM).exists() else []
-            keeper = ["/bin/sh", "-c", _KEEPER, "sh", *argv]
+            most = str(policy.processes + _MORE_PROCESSES)
+            keeper = ["/bin/sh", "-c", _KEEPER, most, *argv]
             yield Command(
                 (*victim, str(self.program), *options, "--", *keeper),
                 _environment(policy),
@@ -135,7 +139,9 @@ def _opened(stack: ExitStack, places: Sequence[Path]) -> list[tuple[int, Path]]:
     for place in places:
         try:
             descriptor = os.open(place, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        except OSError:
+        except OSError as error:
+            if error.errno in {errno.EMFILE, errno.ENFILE}:
+                raise  # nothing may stay open to change for want of a descriptor
             continue  # gone meanwhile
         stack.callback(os.close, descriptor)
         link = Path("/proc/self/fd", str(descriptor)).readlink()

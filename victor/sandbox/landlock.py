@@ -2,8 +2,8 @@
 
 https://docs.kernel.org/userspace-api/landlock.html. Rights only add up on the way down a path, so a
 read-only directory cannot lie in a writable one: the entries of the workspace are writable, the
-workspace itself is not, and no new names can be made directly in it. Knows nothing about processes;
-`launcher.py` applies what is decided here.
+workspace itself is not, and no new names can be made directly in it, nor in any directory that
+leads to something protected. Knows nothing about processes; `launcher.py` applies what is decided.
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ _SCOPED_SINCE = 6
 
 _SYSTEM = ("/bin", "/etc", "/gnu", "/lib", "/lib32", "/lib64", "/libx32", "/nix", "/opt", "/proc")
 _SYSTEM_TOO = ("/sbin", "/sys", "/usr", "/var/lib")
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts")
+_DEVICES = ("null", "zero", "full", "random", "urandom", "tty")
+_OWN_TERMINAL = "/proc/self/fd/0"
+"""What `launcher.py` opens by it, and no other: a rule for a directory would be one for all."""
 
 
 @functools.cache
@@ -71,6 +73,7 @@ def landlock_version() -> int:
 def launched(
     argv: Sequence[str],
     *,
+    processes: int,
     rules: Sequence[tuple[str, int]] = (),
     handled: tuple[int, int, int] | None = None,
     program: bytes = b"",
@@ -79,6 +82,7 @@ def launched(
 
     Args:
         argv: the command.
+        processes: how many it may start, about.
         rules: paths and what may be done below them.
         handled: what Landlock is to refuse elsewhere (files, network, scopes); None for nothing.
         program: the filter of system calls.
@@ -86,6 +90,7 @@ def launched(
     order = {
         "argv": list(argv),
         "parent": os.getpid(),
+        "processes": processes,
         "rules": list(rules),
         "handled": handled,
         "filter": program.hex(),
@@ -127,10 +132,12 @@ class Landlock:
         ):
             home = Path(private, "home")
             home.mkdir()
-            rules = list(_rules(policy, guarded, private))
+            # The kernel refuses a rule with a right that is not handled.
+            rules = [(path, right & handled[0]) for path, right in _rules(policy, guarded, private)]
             environment = {**policy.environment, "TMPDIR": private, "HOME": str(home)}
+            most = policy.processes
             yield Command(
-                launched(argv, rules=rules, handled=handled, program=program),
+                launched(argv, processes=most, rules=rules, handled=handled, program=program),
                 environment,
                 policy.workspace,
             )
@@ -142,6 +149,8 @@ def _rules(policy: Policy, guarded: Sequence[Path], private: str) -> Iterator[tu
         yield from _readable(Path(system), hidden)
     for device in _DEVICES:
         yield f"/dev/{device}", _rights(Path("/dev", device), _READ | _WRITE | _DEVICE_IOCTL)
+    if policy.terminal:
+        yield _OWN_TERMINAL, _WRITE_ONE & ~_EXECUTE | _DEVICE_IOCTL
     for place in policy.readable:
         yield str(place), _rights(place, _READ)
     yield private, _WRITE

@@ -2,8 +2,8 @@
 
 Run from its file, by any Python, with one argument, an object in JSON:
 
-    {"argv": [...], "parent": PID, "rules": [[path, access], ...], "handled": [files, network,
-     scopes] or null, "filter": "hexadecimal" or null}
+    {"argv": [...], "parent": PID, "processes": MOST, "rules": [[path, access], ...],
+     "handled": [files, network, scopes] or null, "filter": "hexadecimal" or null}
 
 It applies the Landlock rules (https://docs.kernel.org/userspace-api/landlock.html) and the filter
 to the command, not to itself. It becomes the parent of all orphans below it, also of those in a
@@ -64,6 +64,9 @@ def main() -> int:
     _call(libc.prctl, _PR_SET_PDEATHSIG, int(signal.SIGTERM), 0, 0, 0)
     if os.getppid() != order["parent"]:
         return _CANNOT  # it died before the kernel would have told
+    with contextlib.suppress(OSError):
+        # Root, for whom Linux counts no processes, must not wait for its turn among thousands.
+        os.sched_setscheduler(0, os.SCHED_RR | os.SCHED_RESET_ON_FORK, os.sched_param(1))
     child = os.fork()
     if child == 0:
         try:
@@ -149,6 +152,11 @@ def _become(libc: ctypes.CDLL, order: dict[str, Any]) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
     if most == resource.RLIM_INFINITY:
         resource.setrlimit(resource.RLIMIT_FSIZE, (_FILE_BYTES, _FILE_BYTES))
+    with contextlib.suppress(OSError, ValueError):
+        # Linux counts all that the user runs, and for root nothing.
+        there = int(Path("/proc/loadavg").read_text().split()[3].partition("/")[2])
+        most = there + int(order["processes"])
+        resource.setrlimit(resource.RLIMIT_NPROC, (most, most))
     with contextlib.suppress(OSError):
         # Where memory runs out, the kernel ends the command rather than victor.
         Path("/proc/self/oom_score_adj").write_text("1000")

@@ -18,7 +18,15 @@ from typing import Protocol
 from victor.config.settings import config_path, state_path
 from victor.errors import ConfigError
 
-__all__ = ["PROTECTED", "Command", "Policy", "Sandbox", "child_environment", "policy_for"]
+__all__ = [
+    "PROTECTED",
+    "Command",
+    "Policy",
+    "Sandbox",
+    "child_environment",
+    "most_memory",
+    "policy_for",
+]
 
 PROTECTED = (
     ".git",
@@ -33,7 +41,10 @@ PROTECTED = (
     "AGENTS.md",
     "CLAUDE.md",
 )
-"""Names in a workspace that programs outside the sandbox obey: read-only, and never created."""
+"""Names in a workspace that programs outside the sandbox obey: read-only, and never created.
+
+Below its top they are read-only where they are, and can be created.
+"""
 
 _ALLOWED = frozenset({"HOME", "LANG", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "TZ", "USER"})
 _SECRET = ("KEY", "TOKEN", "SECRET", "PASS")
@@ -68,7 +79,15 @@ _SYSTEM = ("/", "/bin", "/lib", "/opt", "/run", "/sbin", "/usr", "/var", *_PRIVA
 _SYSTEM_TREES = ("/boot", "/dev", "/etc", "/proc", "/sys")
 
 _VISITED = 4_000
-"""Entries of a workspace that are looked at for repositories inside it."""
+"""Entries of a workspace that are looked at for protected names further down."""
+
+
+def most_memory() -> int:
+    """Return how many bytes of memory a command may use here: three quarters of the machine's."""
+    try:
+        return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") * 3 // 4
+    except (AttributeError, OSError, ValueError):  # Windows; a system that does not say
+        return 8 * 2**30
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +107,11 @@ class Policy:
     """All variables the command gets."""
     terminal: bool = False
     """Whether it is started on a pseudo-terminal of its own, which it keeps."""
+    memory: int = field(default_factory=most_memory)
+    """Bytes that all its processes may use together."""
+    processes: int = 2_000
+    spare_disk: int = 2**30
+    """Bytes of a disk that it has to leave free, or half of what there is if that is less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,11 +266,11 @@ def _inside(workspace: Path) -> Iterator[Path]:
             path = Path(entry.path)
             if entry.is_symlink():
                 continue
-            if entry.name == ".git" and folder != workspace:
-                yield path
+            if entry.name in PROTECTED:
+                if folder != workspace:
+                    yield path
             elif entry.is_dir(follow_symlinks=False) and entry.name != "node_modules":
-                if entry.name != ".git":
-                    folders.append(path)
+                folders.append(path)
             elif entry.name == "pyvenv.cfg" and folder != workspace:
                 # People and victor itself run the programs of a virtual environment.
                 yield folder

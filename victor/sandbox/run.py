@@ -22,6 +22,7 @@ from victor.config.settings import SandboxMode
 from victor.errors import ConfigError
 from victor.sandbox.bubblewrap import Bubblewrap, find_bubblewrap
 from victor.sandbox.landlock import Landlock, landlock_version, launched
+from victor.sandbox.limits import size
 from victor.sandbox.policy import Command, Policy, Sandbox
 from victor.sandbox.seatbelt import SANDBOX_EXEC, Seatbelt
 
@@ -79,6 +80,10 @@ def sandbox_status(mode: SandboxMode) -> SandboxStatus:
         effect = "no command runs" if mode == "required" else "every command asks first"
         return SandboxStatus(confined=False, text=f"none, so {effect}: {troubles}", next=_advice())
     text = f"{sandbox.name}: commands change the workspace alone and have no network"
+    if _system() == "linux":
+        policy = Policy(workspace=Path("/"))
+        most = f"{size(policy.memory)} of memory or {policy.processes:,} processes"
+        text += f"; one that takes more than {most} is stopped"
     if not sandbox.limits:
         return SandboxStatus(confined=True, text=text)
     step = _advice() if troubles else None
@@ -161,7 +166,8 @@ def prepared(sandbox: Sandbox | None, argv: Sequence[str], policy: Policy) -> It
     """
     if sandbox is None:
         # The launcher ends what the command leaves behind; it needs Linux.
-        whole = launched(argv) if _system() == "linux" else tuple(argv)
+        linux = _system() == "linux"
+        whole = launched(argv, processes=policy.processes) if linux else tuple(argv)
         yield Command(whole, policy.environment, policy.workspace)
         return
     with sandbox.confined(argv, policy) as command:

@@ -17,6 +17,7 @@ from victor.tools.sessions import Session, Sessions
 
 # The same rules and the same question as for a command in the foreground.
 from victor.tools.shell import Consent, agreed, confinement
+from victor.tools.spill import Spill
 from victor.tools.threads import call_in_thread
 
 __all__ = ["background_tools"]
@@ -47,7 +48,7 @@ def background_tools(
         if chosen is None and sandbox != "off":
             await agreed(consent, command, context)
         sessions = context.memory.of(Sessions)
-        session = sessions.new(command)
+        session = sessions.new(command, context.memory.of(Spill))
         try:
             await session.start(policy, chosen)
         except BaseException:
@@ -115,6 +116,8 @@ async def _said(session: Session, sessions: Sessions, wait_s: float) -> ToolResu
 def _state(session: Session) -> str:
     if not session.ended:
         return "is running"
+    if session.broken:
+        return f"was {session.broken}"
     if session.code is None:
         return "was stopped"
     number = -session.code if session.code < 0 else session.code - 128

@@ -44,22 +44,16 @@ def read(
         offset: The first line to read.
         limit: How many lines to read.
     """
-    content = _content(context, path)
+    if Spill.names(path):
+        return ToolResult(context.memory.of(Spill).page(path, offset=offset, limit=limit))
+    content = whole_file(context.workspace, path)
+    context.memory.of(SeenFiles).remember(context.workspace, path, content)
     kind = sniffed_type(content)
     if kind in _IMAGES:
         return _image(path, kind, content)
     if kind == "application/pdf":
         content = _pdf_text(path, content).encode("utf-8", "replace")
     return ToolResult(numbered_lines(content, path, offset=offset, limit=limit))
-
-
-def _content(context: ToolContext, path: str) -> bytes:
-    if Spill.names(path):
-        with context.memory.of(Spill).open(path) as file:
-            return file.read()
-    content = whole_file(context.workspace, path)
-    context.memory.of(SeenFiles).remember(context.workspace, path, content)
-    return content
 
 
 def _image(path: str, kind: str, content: bytes) -> ToolResult:

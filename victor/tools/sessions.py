@@ -16,21 +16,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
+from victor.sandbox.limits import watched
 from victor.sandbox.policy import Command, Policy, Sandbox
 from victor.sandbox.run import end_command, prepared
 from victor.tools.context import ToolError
+from victor.tools.output import Output, follow
+from victor.tools.spill import Spill
 
 __all__ = ["Session", "Sessions"]
 
 _MOST_SESSIONS = 8
-_MOST_UNREAD = 2**20
-"""Bytes of output that wait to be read; older ones are dropped, and counted."""
-
 _QUIET_S = 0.2
 """After so long without output, what there is goes back to the model."""
 
 _WRITE_S = 5.0
 _GRACE_S = 1.0
+_DRAIN_S = 1.0
+"""How long output may still come when everything has ended."""
+
 _SIZE = (50, 160)
 
 _PLAIN: Mapping[str, str] = MappingProxyType({"TERM": "dumb", "PAGER": "cat", "GIT_PAGER": "cat"})
@@ -43,15 +46,21 @@ class Session:
 
     name: str
     command: str
+    spill: Spill
+    """Keeps what is too long to be shown."""
     code: int | None = None
     """Its exit code; None while it runs, or where it was stopped."""
+    broken: str = ""
+    """The limit it was stopped for."""
     ended: bool = False
     _terminal: int = -1
-    _unread: bytearray = field(default_factory=bytearray)
-    _dropped: int = 0
+    _unread: Output = field(init=False)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when there is output, or the end."""
     _life: asyncio.Task[None] | None = None
+
+    def __post_init__(self) -> None:
+        self._unread = Output(self.spill)
 
     async def start(self, policy: Policy, sandbox: Sandbox | None) -> None:
         """Start the command; it goes on after this returns.
@@ -76,12 +85,10 @@ class Session:
                     self._news.clear()
                     async with asyncio.timeout(_QUIET_S):
                         await self._news.wait()
-        text = self._unread.decode("utf-8", "replace").replace("\r\n", "\n")
-        dropped, self._dropped = self._dropped, 0
-        self._unread.clear()
         if not self.ended:
             self._news.clear()
-        return f"[{dropped:,} bytes of earlier output were dropped]\n{text}" if dropped else text
+        said, self._unread = self._unread, Output(self.spill)
+        return (await said.text()).replace("\r\n", "\n")
 
     async def write(self, text: str) -> None:
         """Type a text into its terminal.
@@ -111,7 +118,6 @@ class Session:
     async def _live(
         self, policy: Policy, sandbox: Sandbox | None, started: asyncio.Future[None]
     ) -> None:
-        loop = asyncio.get_running_loop()
         self._terminal, theirs = os.openpty()
         try:
             os.set_blocking(self._terminal, False)
@@ -121,44 +127,31 @@ class Session:
                 process = await _started(ready, theirs)
                 os.close(theirs)
                 theirs = -1
-                loop.add_reader(self._terminal, self._take)
+                following = asyncio.create_task(follow(os.dup(self._terminal), self._take))
                 started.set_result(None)
                 try:
-                    self.code = await process.wait()
+                    with watched(process.pid, rules) as watch:
+                        self.code = await process.wait()
+                    self.broken = watch.broken
                 finally:
                     await end_command(process, _GRACE_S)
+                    await asyncio.wait([following], timeout=_DRAIN_S)
+                    following.cancel()
+                    await asyncio.wait([following])
         except BaseException as error:
             if started.done():
                 raise
             started.set_exception(error)
         finally:
-            self._finish(theirs)
+            for descriptor in (self._terminal, theirs):
+                if descriptor >= 0:
+                    os.close(descriptor)
+            self.ended = True
+            self._news.set()
 
-    def _finish(self, theirs: int) -> None:
-        asyncio.get_running_loop().remove_reader(self._terminal)
-        while self._take():
-            pass
-        for descriptor in (self._terminal, theirs):
-            if descriptor >= 0:
-                os.close(descriptor)
-        self.ended = True
+    async def _take(self, piece: bytes) -> None:
+        await self._unread.take(piece)
         self._news.set()
-
-    def _take(self) -> bool:
-        """Take what the terminal holds; tell whether there was something."""
-        try:
-            piece = os.read(self._terminal, 65_536)
-        except BlockingIOError:
-            return False
-        except OSError:  # how Linux says that nobody has the other side open
-            asyncio.get_running_loop().remove_reader(self._terminal)
-            return False
-        self._unread += piece
-        over = max(0, len(self._unread) - _MOST_UNREAD)
-        self._dropped += over
-        del self._unread[:over]
-        self._news.set()
-        return bool(piece)
 
 
 def _argv(command: str) -> list[str]:
@@ -189,19 +182,28 @@ class Sessions:
         self._all: dict[str, Session] = {}
         self._count = 0
 
-    def new(self, command: str) -> Session:
+    def new(self, command: str, spill: Spill) -> Session:
         """Make a session, not started yet.
+
+        Args:
+            command: what to run in it.
+            spill: keeps what it prints and is too long to be shown.
 
         Raises:
             ToolError: too many are running.
         """
-        running = [name for name, one in self._all.items() if not one.ended]
+        running = [one.name for one in self.running]
         if len(running) >= _MOST_SESSIONS:
             raise ToolError(f"{len(running)} sessions are running; stop one: {', '.join(running)}")
         self._count += 1
-        session = Session(str(self._count), command)
+        session = Session(str(self._count), command, spill)
         self._all[session.name] = session
         return session
+
+    @property
+    def running(self) -> list[Session]:
+        """The sessions that have not ended."""
+        return [one for one in self._all.values() if not one.ended]
 
     def get(self, name: str) -> Session:
         """Return a session.

@@ -1,19 +1,18 @@
 """The tool that runs a shell command in the workspace, confined where that is possible.
 
-The command gets no terminal, no input, no file of ours and few of our variables; its output is
-bounded in memory; it and all it started are gone when the call ends. Knows nothing about permission
-rules; a command that nothing can confine has to be agreed to, whatever they say.
+The command gets no terminal, no input, no file of ours and few of our variables. A long output is
+shown in part and kept for the model to page through. The command and all it started are gone when
+the call ends. Knows nothing about permission rules; a command that nothing can confine has to be
+agreed to, whatever they say.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, TypeAlias
 
@@ -21,9 +20,12 @@ from pydantic import Field
 
 from victor.config.settings import SandboxMode
 from victor.errors import ConfigError
+from victor.sandbox.limits import watched
 from victor.sandbox.policy import Command, Policy, Sandbox, child_environment, policy_for
 from victor.sandbox.run import best_sandbox, end_command, prepared
 from victor.tools.base import Tool, ToolContext, ToolError, ToolResult
+from victor.tools.output import Output, follow
+from victor.tools.spill import Spill
 from victor.tools.threads import call_in_thread
 
 __all__ = [
@@ -34,10 +36,6 @@ __all__ = [
     "shell",
     "shell_tool",
 ]
-
-_HEAD = 10_000
-_TAIL = 20_000
-"""Bytes of output that are kept from its start and its end."""
 
 _DRAIN_S = 1.0
 """How long output may still come when everything has ended."""
@@ -77,7 +75,8 @@ def shell_tool(sandbox: SandboxMode = "auto", *, consent: Consent | None = None)
         chosen, policy = await call_in_thread(lambda: confinement(sandbox, context.workspace))
         if chosen is None and sandbox != "off":
             await agreed(consent, command, context)
-        return await running(command, policy, sandbox=chosen, timeout_s=timeout_s)
+        spill = context.memory.of(Spill)
+        return await running(command, policy, sandbox=chosen, timeout_s=timeout_s, spill=spill)
 
     return Tool(shell, effect="execute")
 
@@ -118,7 +117,12 @@ async def agreed(consent: Consent | None, command: str, context: ToolContext) ->
 
 
 async def running(
-    command: str, policy: Policy, *, sandbox: Sandbox | None, timeout_s: float
+    command: str,
+    policy: Policy,
+    *,
+    sandbox: Sandbox | None,
+    timeout_s: float,
+    spill: Spill | None = None,
 ) -> ToolResult:
     """Run a command to its end, or stop it and everything it started.
 
@@ -127,6 +131,7 @@ async def running(
         policy: its rules; it starts in the workspace.
         sandbox: what holds it to them; None for nothing but the environment.
         timeout_s: seconds until it is stopped.
+        spill: keeps a long output for whoever reads on; None: only its start and end are kept.
 
     Raises:
         OSError: it could not be started.
@@ -134,23 +139,41 @@ async def running(
     """
     if "\0" in command:
         raise ValueError("a command cannot contain a NUL byte")
-    output = _Output()
-    loop = asyncio.get_running_loop()
+    output = Output(spill)
+    try:
+        note, is_error = await _followed(command, policy, sandbox, timeout_s, output)
+        text = await output.text()
+    except BaseException:
+        await output.drop()
+        raise
+    note = note or ("" if output.total else _meaning(0))
+    text += "\n" if text and note and not text.endswith("\n") else ""
+    return ToolResult(text + (f"[{note}]" if note else ""), is_error)
+
+
+async def _followed(
+    command: str, policy: Policy, sandbox: Sandbox | None, timeout_s: float, output: Output
+) -> tuple[str, bool]:
+    """Run a command and take its output; return what is to be said of its end, and if it failed."""
     bash = shutil.which("bash") or "/bin/sh"
     with prepared(sandbox, [bash, "-c", command], policy) as ready:
         # A pipe of our own: asyncio's wait() would also wait for whoever else holds it open.
         reader, writer = os.pipe()
         try:
-            try:
-                process = await _started(ready, writer)
-            finally:
-                os.close(writer)
-            os.set_blocking(reader, False)
-            loop.add_reader(reader, output.read, reader)
-            return await _finish(process, output, timeout_s)
-        finally:
-            loop.remove_reader(reader)
+            process = await _started(ready, writer)
+        except BaseException:
             os.close(reader)
+            raise
+        finally:
+            os.close(writer)
+        following = asyncio.create_task(follow(reader, output.take))
+        try:
+            ended = await _ended(process, policy, timeout_s)
+            await asyncio.wait([following], timeout=_DRAIN_S)
+            return ended
+        finally:
+            following.cancel()
+            await asyncio.wait([following])
 
 
 async def _started(ready: Command, output: int) -> asyncio.subprocess.Process:
@@ -166,27 +189,21 @@ async def _started(ready: Command, output: int) -> asyncio.subprocess.Process:
     )
 
 
-async def _finish(
-    process: asyncio.subprocess.Process, output: _Output, timeout_s: float
-) -> ToolResult:
-    note = ""
+async def _ended(
+    process: asyncio.subprocess.Process, policy: Policy, timeout_s: float
+) -> tuple[str, bool]:
     grace_s = _GRACE_CANCELLED_S
     try:
-        async with asyncio.timeout(timeout_s):
-            code = await process.wait()
+        with watched(process.pid, policy) as watch:
+            async with asyncio.timeout(timeout_s):
+                code = await process.wait()
     except TimeoutError:
-        code = -1
         grace_s = _GRACE_S
-        note = f"stopped: it took longer than {timeout_s:g} s"
+        return f"stopped: it took longer than {timeout_s:g} s", True
     finally:
         await end_command(process, grace_s)
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(_DRAIN_S):
-            await output.ended.wait()
-    note = note or (_meaning(code) if code or not output.total else "")
-    text = output.text()
-    text += "\n" if text and note and not text.endswith("\n") else ""
-    return ToolResult(text + (f"[{note}]" if note else ""), is_error=code != 0)
+    note = watch.broken or (_meaning(code) if code else "")
+    return note, bool(note)
 
 
 def _meaning(code: int) -> str:
@@ -196,39 +213,3 @@ def _meaning(code: int) -> str:
         return f"killed by {signal.Signals(number).name}"
     except ValueError:
         return f"exit code {code}"
-
-
-@dataclass(slots=True)
-class _Output:
-    """The start and the end of what a command prints, in bounded memory."""
-
-    head: bytearray = field(default_factory=bytearray)
-    tail: bytearray = field(default_factory=bytearray)
-    total: int = 0
-    ended: asyncio.Event = field(default_factory=asyncio.Event)
-
-    def read(self, reader: int) -> None:
-        """Take what the pipe holds; called whenever it holds something."""
-        try:
-            piece = os.read(reader, 65_536)
-        except BlockingIOError:
-            return
-        if not piece:
-            asyncio.get_running_loop().remove_reader(reader)
-            self.ended.set()
-            return
-        self.total += len(piece)
-        room = _HEAD - len(self.head)
-        self.head += piece[:room]
-        self.tail += piece[room:]
-        del self.tail[:-_TAIL]
-
-    def text(self) -> str:
-        left_out = self.total - len(self.head) - len(self.tail)
-        if not left_out:
-            return (self.head + self.tail).decode("utf-8", "replace")
-        return (
-            self.head.decode("utf-8", "replace")
-            + f"\n[... {left_out:,} bytes left out ...]\n"
-            + self.tail.decode("utf-8", "replace")
-        )

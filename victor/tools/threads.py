@@ -14,9 +14,11 @@ import os
 import threading
 from collections.abc import Callable
 from queue import SimpleQueue
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 __all__ = ["call_in_thread"]
+
+_T = TypeVar("_T")
 
 _MOST_IDLE = 8
 """Threads kept for later; more are started where needed and end with their call."""
@@ -25,7 +27,7 @@ _Jobs: TypeAlias = SimpleQueue[Callable[[], Callable[[], object]]]
 """Each job does its work and returns what is still to be called: the delivery of the result."""
 
 
-def call_in_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
+def call_in_thread(function: Callable[[], _T]) -> asyncio.Future[_T]:
     """Start a function on another thread, with the caller's context variables.
 
     Args:
@@ -35,7 +37,7 @@ def call_in_thread(function: Callable[[], Any]) -> asyncio.Future[Any]:
         A future of the running loop with the function's result or exception.
     """
     loop = asyncio.get_running_loop()
-    done: asyncio.Future[Any] = loop.create_future()
+    done: asyncio.Future[_T] = loop.create_future()
     context = contextvars.copy_context()
 
     def job() -> Callable[[], object]:
