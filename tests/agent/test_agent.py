@@ -245,7 +245,7 @@ def without_default() -> MockLLM:
     ("make", "message"),
     [
         (lambda: Agent(without_default()), "mock has no default model: name one with model="),
-        (lambda: Agent(MockLLM(), max_turns=0), "max_turns has to be at least 1"),
+        (lambda: Agent(MockLLM(), max_turns=0), "max_turns and max_invalid have to be at least 1"),
         (lambda: Agent(MockLLM(), max_tool_calls=-1), "max_tool_calls at least 0"),
         (lambda: Agent(MockLLM(), tools=[look, look]), "two tools are named 'look'"),
         (lambda: Agent(MockLLM(), mode=cast("Any", "yolo")), "there is no mode 'yolo': use one of"),

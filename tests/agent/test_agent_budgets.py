@@ -108,3 +108,26 @@ async def test_plan_mode_only_reads() -> None:
         "saw a",
         "Error: change is not allowed in plan mode, which only reads.",
     ]
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["run", "stream"])
+async def test_a_model_that_sends_the_same_invalid_call_is_stopped(streaming: bool) -> None:
+    llm = MockLLM([call("look", file="a")] * 9)
+    agent = Agent(llm, tools=[look], max_invalid=3)
+    result = result_in(await stream_of(agent)) if streaming else await agent.run("hi")
+    assert (result.stop_reason, result.turns, result.tool_calls) == ("invalid_calls", 3, 3)
+    assert answers_of(agent)[0].startswith("Error: Invalid arguments for look:\npath: field")
+    assert valid(agent.messages)
+
+
+async def test_a_call_that_can_be_run_begins_the_count_of_invalid_ones_anew() -> None:
+    broken = ToolCall(id="b", name="look", error="it is cut off")
+    llm = MockLLM([call("no"), [call("no"), *looking("a")], broken, "done", call("no"), "done"])
+    agent = Agent(llm, tools=[look], max_invalid=2)
+    assert (await agent.run("one")).stop_reason == "stop"
+    assert (await agent.run("two")).stop_reason == "stop"
+
+
+async def test_a_refused_call_is_no_invalid_one() -> None:
+    agent = Agent(MockLLM([call("change", path="a")] * 3 + ["done"]), tools=[change], max_invalid=2)
+    assert (await agent.run("hi")).stop_reason == "stop"

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 
 from tests.agent.support import (
     Chunks,
+    call,
     final,
     look,
     looking,
@@ -24,12 +25,18 @@ from victor.agent.events import (
     TurnStarted,
 )
 from victor.errors import (
+    ContextWindowExceededError,
+    ModelNotFoundError,
     ProviderAuthError,
     ProviderConnectionError,
+    ProviderInvalidRequestError,
     ProviderServerError,
     StreamInterruptedError,
+    UnsupportedFeatureError,
 )
 from victor.testing import MockLLM
+from victor.tools.base import tool
+from victor.types import Attachment
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["run", "stream"])
@@ -117,3 +124,51 @@ async def test_tool_that_cannot_be_described_is_an_error_and_not_the_end() -> No
         with pytest.raises(TypeError, match=r"odd\(\): a model cannot pass \*args"):
             await agent.run("hi")
     assert agent.messages == ()
+
+
+PICTURE = Attachment(media_type="image/png", data=b"x", name="a.png")
+
+
+@tool(effect="read")
+def show() -> list[Any]:
+    """Show a picture."""
+    return ["look at this:", PICTURE]
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["run", "stream"])
+@pytest.mark.parametrize(
+    "error",
+    [UnsupportedFeatureError("no images here"), ProviderInvalidRequestError("no images here")],
+    ids=["wire", "server"],
+)
+async def test_picture_that_a_model_cannot_see_is_told_and_not_the_end(
+    streaming: bool, error: Exception
+) -> None:
+    llm = MockLLM([call("show"), error, "a pity"])
+    agent = Agent(llm, tools=[show])
+    result = result_in(await stream_of(agent)) if streaming else await agent.run("hi")
+    assert (result.content, result.stop_reason) == ("a pity", "stop")
+    last = llm.calls[-1].messages[-1]
+    assert last.attachments == []
+    assert last.content == (
+        "look at this:\n[attached: a.png]\n[not shown, as the model cannot take it: no images here]"
+    )
+    assert valid(agent.messages)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [ModelNotFoundError("who?"), ContextWindowExceededError("too much"), ProviderServerError("x")],
+    ids=["model", "window", "server"],
+)
+async def test_other_failures_keep_the_pictures(error: Exception) -> None:
+    agent = Agent(MockLLM([call("show"), error]), tools=[show])
+    with pytest.raises(type(error)):
+        await agent.run("hi")
+    assert agent.messages[-1].attachments == [PICTURE]
+
+
+async def test_refused_request_without_pictures_is_raised() -> None:
+    llm = MockLLM([call("look", path="a"), ProviderInvalidRequestError("bad")])
+    with pytest.raises(ProviderInvalidRequestError, match="bad"):
+        await Agent(llm, tools=[look]).run("hi")

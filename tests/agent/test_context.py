@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from tests.agent.support import INTERRUPTED, call, valid
 from victor.agent.context import Conversation
-from victor.types import Message, Role, ToolCall
+from victor.types import Attachment, Message, Role, ToolCall
 
 
 def user(content: str = "hi") -> Message:
@@ -202,3 +202,20 @@ def test_any_history_becomes_a_valid_one(history: list[Message]) -> None:
 def test_adopting_twice_changes_nothing(history: list[Message]) -> None:
     once = Conversation(history).messages
     assert list(Conversation(once).messages) == list(once)
+
+
+def picture(call_id: str) -> Message:
+    file = Attachment(media_type="image/png", data=b"x")
+    return result(call_id).model_copy(update={"attachments": [file]})
+
+
+def test_files_leave_the_newest_results_first_and_say_so() -> None:
+    earlier = [user(), asking(call("look", "a")), picture("a"), asking(call("look", "b"))]
+    conversation = Conversation([*earlier, picture("b")])
+    assert conversation.hide_attachments("[no pictures]")
+    assert [len(one.attachments) for one in conversation.messages] == [0, 0, 1, 0, 0]
+    assert conversation.messages[-1].content == "result\n[no pictures]"
+    assert conversation.hide_attachments("[none at all]")
+    assert conversation.messages[2].content == "result\n[none at all]"
+    assert not conversation.hide_attachments("[nothing left]")
+    assert conversation.messages[-1].content == "result\n[no pictures]"

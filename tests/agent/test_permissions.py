@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from tests.agent.ruled import RULES, Made
 from victor.agent.commands import commands_of
-from victor.agent.permissions import Decision, Permissions, checked_mode, decide
+from victor.agent.permissions import Permissions, checked_mode, decide
 from victor.agent.rules import load_rules
+from victor.agent.verdicts import Decision
 from victor.config.rule_texts import RuleText, RuleTexts
 from victor.config.settings import Mode
 from victor.errors import ConfigError

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from victor.agent.commands import commands_of
-from victor.agent.rules import Action, exact_path_rule, load_rules, parsed_rule
+from victor.agent.rules import Action, exact_path_rule, host_of, load_rules, parsed_rule, rules_of
 from victor.config.rule_texts import RuleText, RuleTexts
 from victor.errors import ConfigError
 
@@ -129,8 +134,8 @@ def test_the_rule_for_one_file_matches_that_file_alone(path: str) -> None:
 
 
 def test_a_rule_can_name_tools() -> None:
-    rule = parsed_rule("ask", "mcp__git*")
-    assert rule.names_tool("mcp__github__push")
+    rule = parsed_rule("ask", "git*__*")
+    assert rule.names_tool("github__push")
     assert not rule.names_tool("read")
     assert not parsed_rule("ask", "shell(a)").names_tool("shell")
 
@@ -142,9 +147,11 @@ def test_a_rule_can_name_tools() -> None:
         ("shell(a", "is not a rule"),
         ("a b", "is not a rule"),
         ("shell()", "nothing in the brackets"),
-        ("grep(a)", "only shell, read, write take brackets"),
+        ("grep(a)", "only shell, web_fetch, read, write take brackets"),
         ("read", "say which files"),
         ("shell(a | b)", "a rule is for one command"),
+        ("web_fetch(https://x.org/)", "name a host"),
+        ("mcp__github__*", "are called server__tool; write github__"),
         ("shell(a > b)", "a rule is for one command"),
         ("shell(a $x)", "without variables"),
         ("shell(a 'b)", "a rule is for one command"),
@@ -165,7 +172,7 @@ def test_a_rule_that_is_none_says_what_is_wrong(rule: str, says: str) -> None:
         ),
         ("deny", RuleText("shell(rm *)", ("ls",), ("sudo rm x",))),
         ("ask", RuleText("write(*.toml)", ("a.py",), ("x/./a.toml",))),
-        ("deny", RuleText("mcp__*", ("read",), ("mcp__x",))),
+        ("deny", RuleText("git__*", ("read",), ("git__x",))),
         ("allow", RuleText("shell(=a | b)", ("a | b",), ("a",))),
     ],
     ids=["allow", "deny", "ask", "tool", "exact"],
@@ -200,3 +207,78 @@ def test_a_wrong_example_is_named(action: str, entry: RuleText, says: str) -> No
         load_rules(RuleTexts(**{action: (RuleText("web"), entry)}), Path("/c.toml"))
     assert str(caught.value).startswith(f"/c.toml: permissions.{action}[1]: {entry.rule} ")
     assert says in str(caught.value)
+
+
+def test_rules_on_the_shell_are_about_each_tool_that_takes_commands() -> None:
+    assert parsed_rule("deny", "shell").names_tool("shell_start")
+    assert not parsed_rule("deny", "shell").names_tool("shell_write")
+    assert not parsed_rule("deny", "shell_start").names_tool("shell")
+
+
+@pytest.mark.parametrize(
+    ("rule", "host", "expected"),
+    [
+        ("web_fetch(Docs.x.org)", "docs.x.org", True),
+        ("web_fetch(docs.x.org)", "x.docs.x.org", False),
+        ("web_fetch(*.x.org)", "docs.x.org", True),
+        ("web_fetch(*.x.org)", "a.b.x.org", True),
+        ("web_fetch(*.x.org)", "x.org", False),
+        ("web_fetch(*.x.org)", "evilx.org", False),
+        ("web_fetch", "x.org", False),
+        ("web_fetch(x.org)", None, False),
+    ],
+)
+def test_a_rule_can_name_hosts(rule: str, host: str | None, expected: bool) -> None:
+    assert parsed_rule("allow", rule).matches_host(host) is expected
+
+
+def test_a_host_that_cannot_be_told_may_be_one_that_is_refused() -> None:
+    assert parsed_rule("deny", "web_fetch(x.org)").matches_host(None)
+    assert not parsed_rule("deny", "web_fetch").matches_host(None)
+
+
+@pytest.mark.parametrize(
+    ("address", "host"),
+    [
+        ("https://X.org", "x.org"),
+        ("https://x.org:8443/a?b@c.org", "x.org"),
+        ("https://x.org?@evil.org/", "x.org"),
+        ("https://x.org@evil.org/", None),
+        ("https://x.org:1@evil.org/", None),
+        ("https://evil.org\\@x.org/", None),
+        ("https://x.org./", None),
+        ("https:x.org", None),
+        (" https://x.org", None),
+        ("http://x.org/", None),
+        ("https://é.org/", None),
+        (7, None),
+    ],
+)
+def test_the_host_of_an_address_is_sure_or_none(address: object, host: str | None) -> None:
+    assert host_of(address) == host
+
+
+@given(address=st.text(alphabet="htps:/@\\?#.[]x1 -\t\n", max_size=30))
+def test_a_host_is_the_one_that_would_be_fetched(address: str) -> None:
+    host = host_of(f"https://{address}")
+    with contextlib.suppress(httpx.InvalidURL):  # nothing is fetched from there
+        assert host is None or httpx.URL(f"https://{address}").host == host
+
+
+def test_examples_of_hosts_are_tried() -> None:
+    entry = RuleText("web_fetch(*.x.org)", ("a.x.org",), ("x.org",))
+    assert load_rules(RuleTexts(allow=(entry,))).examples == 2
+
+
+@pytest.mark.parametrize(
+    ("lists", "says"),
+    [
+        ({"alow": ["read(a)"]}, "rules.alow: .* did you mean allow"),
+        ({"allow": "read(a)"}, "rules.allow: expected a list"),
+        ({"allow": ["nonsense("]}, r"allow\[0\]: 'nonsense\(' is not a rule"),
+    ],
+    ids=["list", "text", "rule"],
+)
+def test_rules_of_a_program_are_read_as_strictly(lists: dict[str, Any], says: str) -> None:
+    with pytest.raises(ConfigError, match=says):
+        rules_of(lists)

@@ -435,3 +435,24 @@ async def test_nobody_is_asked_about_a_call_that_cannot_run() -> None:
     assert asked == ["b"]
     assert first.content.startswith("Error: Invalid arguments for rename:")
     assert (second.content, second.is_error) == ("x", False)
+
+
+class Calling(Tool):
+    """Calls another tool by its name."""
+
+    def __init__(self, other: Tool) -> None:
+        super().__init__(lambda arguments: other(**arguments), name="relay", effect="execute")
+        self._other = other
+
+    def meant(self, given: ToolCall) -> tuple[ToolCall, Tool]:
+        return call(self._other.name, given.id, **given.arguments["arguments"]), self._other
+
+
+async def test_a_tool_that_calls_another_is_judged_as_that_one() -> None:
+    asked: list[tuple[ToolCall, Tool]] = []
+    given = runner(Calling(change), mode="ask", approve=asking(True, asked))
+    relayed = call("relay", arguments={"path": "a"})
+    finished = await result_of(given, relayed)
+    assert (finished.call, finished.content) == (relayed, "changed a")
+    assert asked == [(call("change", path="a"), change)]
+    assert not (await result_of(runner(Calling(look), mode="plan"), relayed)).is_error

@@ -11,11 +11,23 @@ from victor.agent.permissions import Permissions
 from victor.agent.rules import load_rules
 from victor.cli.approve import Approver, preview
 from victor.config.rule_texts import RuleText, RuleTexts
+from victor.tools.apply_patch import apply_patch
+from victor.tools.background import background_tools
 from victor.tools.base import Effect, Tool, tool
-from victor.tools.edit import edit
+from victor.tools.context import Memory, ToolContext
+from victor.tools.edit import edit, multi_edit
 from victor.tools.files import write
+from victor.tools.seen import SeenFiles
+from victor.tools.sessions import Sessions
 from victor.tools.shell import shell
+from victor.tools.spill import Spill
+from victor.tools.web import web_fetch
 from victor.types import JsonObject, ToolCall
+
+
+@pytest.fixture(autouse=True)
+def _wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "300")
 
 
 class _Person:
@@ -125,7 +137,7 @@ async def test_always_stores_the_rule_that_was_shown(permissions: Permissions) -
     approver = Approver(permissions.workspace, person.ask)
     approver.permissions = permissions
     assert await approver(_call(shell, command="make all"), shell) is True
-    assert "[a]lways in this project: shell(=make all), or" in person.questions[0]
+    assert "\n  always, in this project: shell(=make all)\n" in person.questions[0]
     assert "asked because: no rule allows it" in person.questions[0]
     assert permissions.command("make all", "ask").decision == "allow"
     assert permissions.command("make alle", "ask").decision == "ask"
@@ -137,7 +149,7 @@ async def test_always_for_an_edit_is_for_that_file(permissions: Permissions) -> 
     approver.permissions = permissions
     call = _call(write, path="a.txt", content="x")
     assert await approver(call, write) is True
-    assert "[a]lways in this project: write(./a.txt), or" in person.questions[0]
+    assert "\n  always, in this project: write(./a.txt)\n" in person.questions[0]
     assert permissions.judge(call, write, "ask").decision == "allow"
     assert permissions.judge(_call(write, path="b/a.txt"), write, "ask").decision == "ask"
 
@@ -157,7 +169,7 @@ async def test_what_the_rules_allow_is_asked_without_a_reason(permissions: Permi
     approver.permissions = permissions
     assert await approver(_call(shell, command="true"), shell) is True
     assert "asked because" not in person.questions[0]
-    assert "[a]lways in this project: shell(=true)" in person.questions[0]
+    assert "\n  always, in this project: shell(=true)\n" in person.questions[0]
 
 
 async def test_what_cannot_be_stored_is_allowed_once(
@@ -210,12 +222,11 @@ def test_an_edit_is_shown_as_the_difference_it_makes(tmp_path: Path) -> None:
     shown = preview(_call(edit, path="a.txt", old="-- two", new="++ 2"), edit, tmp_path)
     assert shown.split("\n")[1:] == [
         "  path: a.txt",
-        "  | @@ -1,4 +1,4 @@",
+        "  | @@ -1,3 +1,3 @@",
         "  |  one",
         "  | --- two",
         "  | +++ 2",
         "  |  three",
-        "  |  ",
         f"  in {tmp_path}",
     ]
 
@@ -241,13 +252,13 @@ def test_a_written_file_is_compared_with_the_one_there(tmp_path: Path) -> None:
 
 def test_a_new_file_is_shown_whole(tmp_path: Path) -> None:
     shown = preview(_call(write, path="new.txt", content="one\n\x1b[2J\n"), write, tmp_path)
-    assert "  path: new.txt\n  | +one\n  | +<U+001B>[2J\n  | +\n  in" in shown
+    assert "  path: new.txt\n  | +one\n  | +<U+001B>[2J\n  in" in shown
 
 
 def test_a_large_file_is_shown_without_comparing(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("x\n" * 600_000)
     shown = preview(_call(write, path="a.txt", content="small"), write, tmp_path)
-    assert "  | 1,200,000 bytes become 5\n  | +small\n" in shown
+    assert "  | 1,200,000 bytes become 5\n  | +small [no newline at the end]\n" in shown
 
 
 @pytest.mark.parametrize(
@@ -296,3 +307,201 @@ async def test_a_difference_is_coloured_on_request(
     find: Callable[[str], int] = person.questions[0].count
     assert find("\x1b[32m  | +1\x1b[0m") == count
     assert find("\x1b[31m  | -one\x1b[0m") == count
+
+
+PATCH = """*** Begin Patch
+*** Add File: new.txt
++fresh
+*** Update File: a.txt
+@@
+-one
++1
+*** Update File: b.txt
+*** Move to: c.txt
+@@
+-two
++2
+*** Delete File: d.txt
+*** End Patch"""
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> Path:
+    for name, content in {"a": "one\n", "b": "two\n", "d": "gone\n"}.items():
+        (tmp_path / f"{name}.txt").write_text(content)
+    return tmp_path
+
+
+def test_a_patch_is_shown_as_what_becomes_of_every_file(files: Path) -> None:
+    shown = preview(_call(apply_patch, patch=PATCH), apply_patch, files)
+    assert shown.split("\n")[1:-1] == [
+        "  create: new.txt",
+        "  | +fresh",
+        "  path: a.txt",
+        "  | @@ -1 +1 @@",
+        "  | -one",
+        "  | +1",
+        "  move: b.txt to c.txt",
+        "  | @@ -1 +1 @@",
+        "  | -two",
+        "  | +2",
+        "  remove: d.txt",
+        "  | -gone",
+    ]
+
+
+def test_what_is_shown_of_a_patch_is_what_it_does(files: Path) -> None:
+    preview(_call(apply_patch, patch=PATCH), apply_patch, files)
+    assert sorted(one.name for one in files.iterdir()) == ["a.txt", "b.txt", "d.txt"]
+    apply_patch(ToolContext(files), PATCH)
+    found = {one.name: one.read_text() for one in files.iterdir()}
+    assert found == {"a.txt": "1\n", "c.txt": "2\n", "new.txt": "fresh\n"}
+
+
+@pytest.mark.parametrize(
+    ("patch", "why"),
+    [
+        (PATCH.replace("-two", "-three"), "this will fail: b.txt: hunk 1 of 1"),
+        (PATCH.replace("File: new.txt", "File: a.txt"), "a.txt is there already"),
+        ("no patch", "this will fail: this is no patch"),
+    ],
+    ids=["place", "exists", "format"],
+)
+def test_a_patch_that_will_fail_is_shown_with_the_reason(patch: str, why: str, files: Path) -> None:
+    shown = preview(_call(apply_patch, patch=patch), apply_patch, files)
+    assert why in shown
+    assert all(f"\n  | {line}\n" in shown for line in patch.split("\n"))
+
+
+def test_several_edits_are_shown_as_one_difference(files: Path) -> None:
+    edits = [{"old": "one", "new": "two"}, {"old": "two", "new": "3", "replace_all": "true"}]
+    shown = preview(_call(multi_edit, path="a.txt", edits=edits), multi_edit, files)
+    assert "\n  path: a.txt\n  | @@ -1 +1 @@\n  | -one\n  | +3\n  in" in shown
+
+
+def test_the_edit_that_will_fail_is_named(files: Path) -> None:
+    edits = [{"old": "one", "new": "1"}, {"old": "one", "new": "2"}]
+    shown = preview(_call(multi_edit, path="a.txt", edits=edits), multi_edit, files)
+    assert "this will fail: edit 2 of 2 does not fit, so none is made: old was not found" in shown
+
+
+@pytest.mark.parametrize(
+    ("item", "arguments"),
+    [
+        (edit, {"old": "one", "new": "1"}),
+        (multi_edit, {"edits": [{"old": "one", "new": "1"}]}),
+        (write, {"content": "1"}),
+    ],
+    ids=["edit", "multi_edit", "write"],
+)
+def test_a_file_that_changed_since_it_was_read_is_told(
+    item: Tool, arguments: JsonObject, files: Path
+) -> None:
+    memory = Memory()
+    memory.of(SeenFiles).remember(files, "a.txt", b"zero\n")
+    call = _call(item, path="a.txt", **arguments)
+    assert "this will fail: 'a.txt' has changed" in preview(call, item, files, memory=memory)
+    assert "will fail" not in preview(call, item, files)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{"path": "a.txt", "edits": []}, {"path": "a.txt", "edits": "x"}, {"edits": [], "path": 1}],
+    ids=["none", "text", "path"],
+)
+def test_edits_of_the_wrong_kind_are_shown_as_they_are(arguments: JsonObject, files: Path) -> None:
+    shown = preview(ToolCall(name="multi_edit", arguments=arguments), multi_edit, files)
+    assert "\n  edits: " in shown
+
+
+def _background(name: str) -> Tool:
+    return next(one for one in background_tools() if one.name == name)
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["running", "unknown"])
+def test_what_is_typed_is_shown_with_the_program_that_gets_it(known: bool, tmp_path: Path) -> None:
+    memory = Memory()
+    if known:
+        memory.of(Sessions).new("python3 -i\n\x1b[2J", memory.of(Spill))
+    item = _background("shell_write")
+    call = _call(item, session="1", text="print(1)\n\x03x", wait_s=2)
+    lines = preview(call, item, tmp_path, confined=True, memory=memory).split("\n")
+    into = ["  into session 1, which runs:", "  | python3 -i", "  | <U+001B>[2J"]
+    assert lines == [
+        "victor asks: may the model use shell_write (types into a program in the background)?",
+        *(into if known else ["  into session 1"]),
+        "  typed:",
+        "  | print(1)⏎",
+        "  | <U+0003>x",
+        "  wait_s: 2",
+        f"  in {tmp_path}, in the sandbox",
+    ]
+
+
+def test_a_program_in_the_background_is_said_to_be_one(tmp_path: Path) -> None:
+    item = _background("shell_start")
+    shown = preview(_call(item, command="make serve"), item, tmp_path)
+    assert "(runs a program in the background)?\n  | make serve\n" in shown
+
+
+@pytest.mark.parametrize(
+    ("url", "host"),
+    [
+        ("https://docs.example.com/a?b", "docs.example.com"),
+        ("https://docs.example.com@evil.example/", "evil.example"),
+        ("https://b\u00fccher.example/", "b\u00fccher.example (xn--bcher-kva.example)"),
+        ("https://[", "none"),
+        ("nonsense", "none"),
+    ],
+    ids=["plain", "userinfo", "idn", "broken", "none"],
+)
+def test_an_address_is_shown_with_the_host_it_really_names(
+    url: str, host: str, tmp_path: Path
+) -> None:
+    shown = preview(_call(web_fetch, url=url), web_fetch, tmp_path, confined=True)
+    assert shown.split("\n") == [
+        "victor asks: may the model use web_fetch (fetches from the web)?",
+        f"  host: {host}",
+        f"  url: {url}",
+    ]
+
+
+def test_a_server_is_named_and_no_sandbox_is_claimed(tmp_path: Path) -> None:
+    def act(command: str, more: JsonObject) -> None:
+        raise AssertionError(command, more)
+
+    item = tool(act, name="lab__run", effect="execute")
+    call = _call(item, command="all", more={"a": [1]})
+    assert preview(call, item, tmp_path, confined=True).split("\n") == [
+        "victor asks: may the model use lab__run (asks the MCP server lab)?",
+        "  command: all",
+        '  more: {"a": [1]}',
+    ]
+
+
+@pytest.mark.parametrize("columns", [80, 40])
+def test_no_line_of_the_model_goes_on_at_the_left_edge(
+    columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    spoof = "x" * (columns - 4) + "victor asks: may the model use read?"
+    item = _background("shell_write")
+    calls = [
+        (_call(shell, command=spoof, timeout_s=spoof), shell),
+        (_call(write, path=spoof, content=spoof), write),
+        (_call(apply_patch, patch=spoof), apply_patch),
+        (_call(item, session=spoof, text=spoof), item),
+        (_call(web_fetch, url=f"https://{spoof}"), web_fetch),
+    ]
+    for call, used in calls:
+        lines = preview(call, used, tmp_path, why=spoof, offer=spoof).split("\n")[1:]
+        assert all(line.startswith("  ") and len(line) < columns for line in lines)
+
+
+async def test_the_rest_of_a_broken_line_has_its_colour(
+    files: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    person = _Person("y")
+    await Approver(files, person.ask, colour=True)(_call(write, path="n", content="x" * 50), write)
+    assert "\x1b[32m  : " in person.questions[0]

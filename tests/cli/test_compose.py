@@ -13,7 +13,8 @@ from victor.cli.approve import Approver
 from victor.cli.compose import SYSTEM_TINY, Flags, Plan, prepare
 from victor.cli.exits import UsageError
 from victor.config.choice import Choice
-from victor.config.settings import Mode
+from victor.config.model_capabilities import ModelData
+from victor.config.settings import Mode, Settings
 from victor.errors import ConfigError, WeightsMissingError
 from victor.providers.base import BaseProvider
 from victor.providers.scripted import MockLLM
@@ -44,6 +45,9 @@ class _Scripted(BaseProvider):
 
     async def discover_capabilities(self, model: str) -> Capabilities:
         self.asked.append(model)
+        return self.known_capabilities(model)
+
+    def known_capabilities(self, model: str) -> Capabilities:
         return Capabilities(tool_mode=self.tool_mode)
 
     async def chat(
@@ -100,6 +104,82 @@ async def test_a_model_gets_the_tools_it_can_use(
     assert set(provider.tools) == set(tools)
     assert (agent.max_turns, agent.mode, agent.workspace) == (7, "ask", workspace)
     assert (provider.system == SYSTEM_TINY) == (tool_mode == "constrained")
+
+
+@pytest.mark.parametrize(
+    ("provider", "model", "patches"),
+    [
+        ("openai", "gpt-4.1-mini", True),
+        ("openai", "gpt-5", True),
+        ("openai", "gpt-5.1-codex-max", True),
+        ("azure", "gpt-5-mini-2025-08-07", True),
+        ("openrouter", "openai/o3", True),
+        ("openai", "o4-mini", True),
+        ("openai", "codex-mini-latest", True),
+        ("openai", "gpt-4o", False),
+        ("anthropic", "claude-sonnet-4-5", False),
+        ("google", "gemini-2.5-pro", False),
+        ("groq", "openai/gpt-oss-120b", False),
+        ("mylab", "o3-like-but-not", True),
+        ("mylab", "own-model", False),
+        ("mylab", "patcher-7b", True),
+    ],
+)
+async def test_a_model_trained_on_patches_changes_files_by_patches(
+    provider: str, model: str, patches: bool, workspace: Path
+) -> None:
+    scripted = _Scripted("native")
+    own = Settings(models={"patcher*": ModelData(patches=True)})
+    plan = replace(_plan(workspace), choice=Choice(provider, model, "test"), settings=own)
+    await (await plan.agent(scripted, Approver(workspace, None))).run("hi")
+    assert ("apply_patch" in scripted.tools) is patches
+    assert ("edit" in scripted.tools) is not patches
+
+
+@pytest.mark.parametrize(
+    ("person", "told"),
+    [(True, "SQLite"), (False, "nobody can be asked")],
+    ids=["terminal", "nobody"],
+)
+async def test_the_model_may_ask_where_there_is_somebody(
+    person: bool, told: str, workspace: Path
+) -> None:
+    questions: list[str] = []
+
+    async def ask(question: str) -> str:
+        questions.append(question)
+        return "2"
+
+    asking = {"question": "Which?", "options": ["Postgres", "SQLite"]}
+    provider = MockLLM([ToolCall(id="1", name="ask_user", arguments=asking), "done"])
+    approver = Approver(workspace, ask if person else None)
+    result = await (await _plan(workspace, "m").agent(provider, approver)).run("go")
+    assert told in result.messages[-2].content
+    assert len(questions) == person
+
+
+async def test_what_tools_remember_goes_on_with_another_model(workspace: Path) -> None:
+    approver = Approver(workspace, None)
+    read = ToolCall(id="1", name="read", arguments={"path": "README.md"})
+    await (await _plan(workspace, "m").agent(MockLLM([read, "ok"]), approver)).run("read")
+    (workspace / "README.md").write_text("Somebody else was here.\n")
+    write = ToolCall(id="2", name="write", arguments={"path": "README.md", "content": "x"})
+    plan = replace(_plan(workspace, "n"), mode="auto")
+    result = await (await plan.agent(MockLLM([write, "ok"]), approver)).run("write")
+    assert "has changed since you read it" in result.messages[-2].content
+
+
+async def test_the_settings_are_read_once_for_a_run(
+    tmp_path: Path, workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tmp_path / "config.toml"
+    config.write_text('provider = "groq"\nsandbox = "off"\n')
+    monkeypatch.setenv("VICTOR_CONFIG", str(config))
+    plan, _ = _prepared(Flags(workspace=workspace))
+    config.write_text("this is no longer TOML")
+    async with plan.lent(lambda _: None) as lent:
+        agent = await plan.agent(_Scripted("native"), Approver(workspace, None), lent=lent)
+    assert (plan.settings.sandbox, agent.mode) == ("off", "ask")
 
 
 async def test_another_model_is_asked_what_it_can_do(workspace: Path) -> None:

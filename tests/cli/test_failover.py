@@ -12,6 +12,7 @@ from victor.cli.compose import Plan
 from victor.cli.main import main
 from victor.config.choice import Choice
 from victor.config.fallbacks import Fallback
+from victor.config.settings import Failover, Settings
 from victor.errors import ConfigError, UnknownProviderError
 from victor.providers.failover import FailoverProvider
 from victor.providers.http import HTTPProvider
@@ -121,15 +122,14 @@ def test_on_a_terminal_the_person_is_asked(
     assert len(second.requests) == (1 if code == 0 else 0)
 
 
-def plan(*fallback: Fallback, provider: str = "groq", **options: object) -> Plan:
+def plan(*fallback: Fallback, provider: str = "groq", failover: Failover = "ask") -> Plan:
     choice = Choice(provider, "m" if provider == "groq" else None, "test")
     return Plan(
         choice=choice,
         workspace=Path.cwd(),
         mode="ask",
         max_turns=7,
-        fallback=fallback,
-        **options,  # type: ignore[arg-type] # fields by their names
+        settings=Settings(fallback=fallback, failover=failover),
     )
 
 

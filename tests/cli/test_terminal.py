@@ -184,6 +184,48 @@ async def test_a_question_forgets_what_was_typed_before(terminal: tuple[int, int
     assert watch.take_typed() == ""
 
 
+@pytest.mark.parametrize(
+    ("keys", "line", "escapes"),
+    [
+        (b"\x1b", "\x1b", 1),
+        (b"half a\x1b", "\x1b", 1),
+        (b"ab\x1b[Dc\n", "abc", 0),
+        (b"a\x1bOPb\x1b[1;5Ac\n", "abc", 0),
+        (b"axb\x7f\x7f\n", "a", 0),
+        (b"\x04", None, 0),
+        (b"so\r", "so", 0),
+    ],
+    ids=["esc", "esc-in-a-line", "arrow", "keys", "erased", "ctrl-d", "enter"],
+)
+async def test_esc_at_a_question_needs_no_enter(
+    keys: bytes, line: str | None, escapes: int, terminal: tuple[int, int]
+) -> None:
+    master, slave = terminal
+    told: list[bool] = []
+    watch = KeyWatch(slave, on_escape=lambda: told.append(True))
+    before = termios.tcgetattr(slave)
+    with watch.watching():
+        answer = asyncio.ensure_future(watch.line())
+        await asyncio.to_thread(_wait_for_echo, slave)
+        os.write(master, keys)
+        assert await asyncio.wait_for(answer, 5) == line
+    assert len(told) == escapes
+    assert termios.tcgetattr(slave) == before
+
+
+async def test_questions_are_put_one_at_a_time(terminal: tuple[int, int]) -> None:
+    master, slave = terminal
+    shown: asyncio.Queue[str] = asyncio.Queue()
+    ask = asker(shown.put_nowait, KeyWatch(slave))
+    answers = [asyncio.ensure_future(ask(question)) for question in "ab"]
+    for question, answer in zip("ab", answers, strict=True):
+        assert await shown.get() == question
+        await asyncio.sleep(0.35)  # until when keys are no answer yet
+        assert shown.empty()
+        os.write(master, f"to {question}\n".encode())
+        assert await answer == f"to {question}"
+
+
 async def test_a_terminal_that_goes_away_is_watched_no_more() -> None:
     reader, writer = os.pipe()  # reads nothing at its end, as a terminal that hangs up
     loop = asyncio.get_running_loop()

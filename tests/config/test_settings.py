@@ -473,3 +473,15 @@ def test_any_text_gives_settings_or_one_config_error(
     except ConfigError as error:
         result = str(error)
     assert isinstance(result, Settings) or str(path) in result
+
+
+def test_a_file_that_has_changed_is_read_anew(tmp_path: Path) -> None:
+    path = write(tmp_path, "max_turns = 2")
+    assert load_settings(path, {"VICTOR_MODE": "plan"}).mode == "plan"
+    assert load_settings(path, {}) == Settings(max_turns=2, path=path)
+    write(tmp_path, "max_turns = 3")
+    assert load_settings(path, {}).max_turns == 3
+    write(tmp_path, "max_turns = 0")
+    for _ in range(2):
+        with pytest.raises(ConfigError, match=f"{path}: max_turns"):
+            load_settings(path, {})

@@ -40,8 +40,7 @@ def made() -> MCPServer:
     async def slow(seconds: float, ctx: Context[Any, Any]) -> str:
         """Take one's time."""
         await ctx.report_progress(1, 2, "half")
-        await asyncio.sleep(seconds)
-        return "rested"
+        return await _rested(seconds)
 
     @server.tool()
     def crash() -> str:
@@ -71,6 +70,16 @@ def made() -> MCPServer:
             return "changed"
 
     return server
+
+
+async def _rested(seconds: float) -> str:
+    try:
+        await asyncio.sleep(seconds)
+    except asyncio.CancelledError:
+        if mark := os.environ.get("MCP_MARK"):
+            await asyncio.to_thread(Path(mark).touch)
+        raise
+    return "rested"
 
 
 if __name__ == "__main__":

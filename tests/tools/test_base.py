@@ -2,9 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
+import inspect
 import threading
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from pydantic import BaseModel
 
 from victor.errors import ConfigError
 from victor.tools.base import Tool, ToolContext, ToolError, ToolResult, Toolset, tool
-from victor.types import Attachment
+from victor.types import Attachment, ToolCall, ToolDefinition
 
 HERE = ToolContext(Path())
 
@@ -74,7 +77,7 @@ async def test_arguments_are_converted_and_the_result_is_text(chosen: Tool) -> N
         pytest.param(None, "Done.", id="none"),
         pytest.param({"é": [1, None]}, '{"é":[1,null]}', id="dict"),
         pytest.param([Model(x=1), Data(2)], '[{"x":1},{"x":2}]', id="objects"),
-        pytest.param(Path("a/b"), '"a/b"', id="path"),
+        pytest.param(Path("a/b"), "a/b", id="path"),
         pytest.param(True, "true", id="bool"),
     ],
 )
@@ -114,7 +117,9 @@ async def test_result_of_the_tool_itself_is_kept() -> None:
 
 async def test_result_that_is_no_json_is_an_error() -> None:
     assert await tool(lambda: {"x": object()}, name="give").run({}, HERE) == ToolResult(
-        "The tool returned a value of type dict: neither text nor JSON.", is_error=True
+        "The tool returned a value of type dict, which is neither text nor JSON; "
+        "a file or an image is returned as an Attachment.",
+        is_error=True,
     )
 
 
@@ -281,3 +286,151 @@ def test_tools_package_gives_outsiders_the_names() -> None:
     import victor.tools
 
     assert victor.tools.tool is tool
+
+
+# --- methods, and whatever else can be called
+
+
+class Shop:
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    @tool(effect="read")
+    def find(self, what: str) -> str:
+        """Find something.
+
+        Args:
+            what: The thing.
+        """
+        return f"{what} of {self.name}"
+
+    @tool
+    async def wait(self, what: str) -> str:
+        """Wait for something."""
+        return f"{what} from {self.name}"
+
+    @tool
+    @classmethod
+    def kind(cls, what: str) -> str:
+        return f"{what} of a {cls.__name__}"
+
+    @staticmethod
+    @tool
+    def plain(what: str) -> str:
+        return what
+
+    helper = add
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("find", "tea of Ann"),
+        ("wait", "tea from Ann"),
+        ("kind", "tea of a Shop"),
+        ("plain", "tea"),
+    ],
+)
+async def test_a_method_is_a_tool_of_each_object(name: str, content: str) -> None:
+    shops = [Shop("Ben"), Shop("Ann")]
+    bound = [getattr(shop, name) for shop in shops][1]
+    assert isinstance(bound, Tool)
+    assert list(bound.definition.parameters["properties"]) == ["what"]
+    assert (await bound.run({"what": "tea"}, HERE)).content == content
+
+
+def test_a_method_is_still_a_method() -> None:
+    assert Shop("Ann").find("tea") == "tea of Ann"
+    assert (Shop("Ann").find.name, Shop("Ann").find.effect) == ("find", "read")
+    assert Shop("x").helper is add
+
+
+async def test_a_method_of_no_object_says_so() -> None:
+    assert "take it from one, as in thing.find" in (Shop.find.problem({"what": "x"}) or "")
+
+
+@pytest.mark.parametrize("wrong", [add, 3, Shop], ids=["tool", "number", "class"])
+def test_what_is_no_function_is_refused_at_once(wrong: Any) -> None:
+    with pytest.raises(TypeError, match=r"is a tool already|is not a function"):
+        tool(wrong)
+
+
+def test_a_partial_is_called_as_its_function() -> None:
+    made = tool(functools.partial(Shop.find.function, Shop("Ann")))
+    assert made.name == "find"
+    assert list(made.definition.parameters["properties"]) == ["what"]
+
+
+def test_a_tool_is_described_like_its_function() -> None:
+    assert ToolDefinition.from_function(Shop("x").find) == Shop("x").find.definition
+    assert str(inspect.signature(add)) == "(a: 'int', b: 'int' = 2) -> 'int'"
+
+
+async def test_types_from_the_function_round_a_tool_are_found_later() -> None:
+    def make() -> Tool:
+        class Size(Enum):
+            S = "s"
+
+        @tool
+        def order(size: Size) -> str:
+            return size.name
+
+        return order
+
+    assert await make().run({"size": "s"}, HERE) == ToolResult("S")
+
+
+async def test_a_generator_gives_a_list() -> None:
+    threads: list[str] = []
+
+    def count(to: int) -> Iterator[int]:
+        threads.append(threading.current_thread().name)
+        yield from range(to)
+
+    async def count_later(to: int) -> AsyncIterator[int]:
+        for number in range(to):
+            yield number
+
+    for function in (count, count_later):
+        assert await tool(function).run({"to": 3}, HERE) == ToolResult("[0,1,2]")
+    assert threads == ["victor-tool"]  # it may block
+
+
+async def test_what_has_to_be_awaited_is() -> None:
+    def later(a: int) -> Any:
+        return add_later.function(a)
+
+    assert await tool(later).run({"a": 1}, HERE) == ToolResult("3")
+
+
+GIVEN = {
+    "type": "object",
+    "properties": {"n": {"type": "integer", "maximum": 3}},
+    "required": ["n"],
+}
+
+
+async def test_a_schema_given_by_hand_is_shown_and_holds() -> None:
+    @tool(name="any", description="Anything.", parameters=GIVEN)
+    def anything(context: ToolContext, **given: Any) -> str:
+        return f"{given} in {context.workspace}"
+
+    assert anything.definition == ToolDefinition(
+        name="any", description="Anything.", parameters=GIVEN
+    )
+    assert await anything.run({"n": 2}, HERE) == ToolResult("{'n': 2} in .")
+    wrong = await anything.run({"n": 4}, HERE)
+    assert wrong.is_error
+    assert wrong.content.startswith("Invalid arguments for any:\n$.n: 4 is greater than")
+
+
+def test_a_schema_that_is_none_is_told() -> None:
+    odd = tool(lambda: None, name="odd", parameters={"type": "nothing"})
+    assert "odd cannot be called: the tool's parameters are no JSON Schema" in (
+        odd.problem({}) or ""
+    )
+
+
+def test_a_call_comes_to_itself() -> None:
+    call = ToolCall(id="1", name="add")
+    assert add.meant(call) == (call, add)

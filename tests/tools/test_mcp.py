@@ -50,6 +50,24 @@ async def test_arguments_are_checked_before_the_server_is_asked(
     assert "$.a: 'two' is not of type 'integer'" in wrong.content
 
 
+async def test_interrupting_a_call_stops_it_in_the_server_too(
+    workspace: Path, context: ToolContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mark = workspace / "mark"
+    monkeypatch.setenv("MCP_MARK", str(mark))
+    said: list[str] = []
+    listener = replace(context, report=said.append)
+    async with servers(workspace, demo=program(REAL, variables=("MCP_MARK",))) as opened:
+        slow = asyncio.create_task(call(opened, "demo__slow", listener, seconds=60))
+        await until(lambda: said)
+        slow.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await slow
+        await until(mark.exists)
+        assert (await call(opened, "demo__add", context, a=1, b=1)).content == "2"
+        assert opened.connections["demo"].starts == 1
+
+
 async def test_a_killed_server_is_started_again_by_the_next_call(
     workspace: Path, context: ToolContext
 ) -> None:
@@ -112,9 +130,10 @@ async def test_a_server_that_stops_answering_is_begun_anew(
 
 
 async def test_a_server_that_is_only_slow_is_kept(workspace: Path, context: ToolContext) -> None:
-    async with servers(workspace, demo=program(REAL, timeout=1.5)) as opened:
+    # Long enough to start it on a busy machine.
+    async with servers(workspace, demo=program(REAL, timeout=4.0)) as opened:
         late = await call(opened, "demo__slow", context, seconds=60)
-        assert "did not answer within 1.5 s" in late.content
+        assert "did not answer within 4 s" in late.content
         assert (await call(opened, "demo__add", context, a=1, b=1)).content == "2"
         assert opened.connections["demo"].starts == 1
 

@@ -7,13 +7,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from victor.agent.permissions import Permissions
+from victor.agent.rules import rules_of
 from victor.config.mcp_servers import McpServer
 from victor.tools.base import Tool, ToolContext, ToolError
 from victor.tools.mcp_connection import McpConnection
 from victor.tools.mcp_pins import McpDefinition, Pins
 from victor.tools.mcp_stdio import StdioTransport
 from victor.tools.mcp_tools import McpTool, search_tools, tool_names
-from victor.types import JsonObject
+from victor.types import JsonObject, ToolCall
 
 SERVER = McpServer(command=("x",), reads=("get_*", "list_*"))
 
@@ -72,7 +74,7 @@ def test_every_name_becomes_one_of_its_own_that_a_tool_may_have(names: list[str]
     assert list(found) == names
     assert len(set(found.values())) == len(names)
     for name in found.values():
-        Tool(str, name=name)
+        Tool(max, name=name)
 
 
 def test_only_the_user_says_what_a_tool_does_to_the_world(tools: list[McpTool]) -> None:
@@ -120,7 +122,7 @@ def test_a_call_of_a_found_tool_is_checked_before_anybody_is_asked(
 
 def test_a_schema_that_is_none_is_told(tmp_path: Path) -> None:
     (tool,) = made(tmp_path, odd="Odd.")
-    tool._given = McpDefinition.of("odd", "", {"type": "nothing"})
+    tool._given_parameters = {"type": "nothing"}
     assert "no JSON Schema" in (tool.problem({}) or "")
 
 
@@ -128,3 +130,17 @@ async def test_a_tool_that_was_approved_anew_waits_for_the_next_conversation(
     tools: list[McpTool],
 ) -> None:
     assert "in the next conversation" in (tools[0]._withheld() or "")
+
+
+def test_a_call_by_name_is_ruled_as_the_tool_that_it_calls(
+    tools: list[McpTool], tmp_path: Path
+) -> None:
+    calls = search_tools(tools)[1]
+    given = ToolCall(
+        id="1", name="mcp_call", arguments={"tool": "git__close_issue", "arguments": {"number": 7}}
+    )
+    meant, found = calls.meant(given)
+    assert (meant.id, meant.name, meant.arguments) == ("1", "git__close_issue", {"number": 7})
+    assert found is tools[1]
+    rules = rules_of({"deny": ["git__close_*"]})
+    assert Permissions(tmp_path, rules).judge(meant, found, "auto").decision == "deny"

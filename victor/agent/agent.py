@@ -7,7 +7,7 @@ One loop for streaming and not, written as a generator of events. Knows `BasePro
 from __future__ import annotations
 
 import weakref
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, Self
@@ -22,18 +22,26 @@ from victor.agent.events import (
     TurnStarted,
 )
 from victor.agent.model import Turn
-from victor.agent.permissions import checked_mode
+from victor.agent.permissions import Permissions, checked_mode
+from victor.agent.rules import rules_of
 from victor.agent.toolrun import Approve, ToolRunner
 from victor.blocking import run_blocking
 from victor.config.settings import Mode
-from victor.errors import ConfigError
+from victor.errors import (
+    ConfigError,
+    ContextWindowExceededError,
+    ModelNotFoundError,
+    ProviderInvalidRequestError,
+)
 from victor.providers.base import BaseProvider
 from victor.providers.registry import create_provider
 from victor.tools.base import Tool, ToolContext, Toolset
 from victor.tools.context import Ask, Memory
-from victor.types import Attachment, Message, Usage
+from victor.types import Attachment, Message, ToolCall, Usage
 
 __all__ = ["Agent"]
+
+_MOST_REASON = 300
 
 
 class Agent:
@@ -49,10 +57,17 @@ class Agent:
         system: the system prompt.
         max_turns: how often the model may be asked in one run.
         max_tool_calls: how many calls one run may make.
+        max_invalid: how many answers in a row may consist of calls that cannot be run as they were
+            sent: of no such tool, or with wrong arguments.
         mode: what may run without asking (`victor.agent.permissions`): `"ask"`, `"accept-edits"`,
             `"plan"` or `"auto"`.
+        rules: what comes before the mode, as in the settings: `{"allow": ["shell(git log *)"],
+            "deny": ["read(secrets/**)"]}`, also with `"ask"`; or a workspace's `Permissions`. None:
+            the mode alone decides.
         approve: asks a person where the mode says so; None refuses.
         ask: puts a tool's question to a person (`ToolContext.ask`); None: there is nobody.
+        memory: what tools remember, for agents that share it; whoever gives it closes it. None
+            makes one that `close` closes.
         workspace: the directory tools work in; None is the current one.
         messages: an earlier conversation to continue.
         temperature: None leaves it to the provider.
@@ -60,7 +75,7 @@ class Agent:
 
     Raises:
         ConfigError: no model is named and the provider has no default; two tools share a name;
-            there is no such mode.
+            there is no such mode; a rule cannot be read.
     """
 
     def __init__(
@@ -72,9 +87,12 @@ class Agent:
         system: str | None = None,
         max_turns: int = 50,
         max_tool_calls: int = 200,
+        max_invalid: int = 5,
         mode: Mode = "ask",
+        rules: Permissions | Mapping[str, Sequence[str]] | None = None,
         approve: Approve | None = None,
         ask: Ask | None = None,
+        memory: Memory | None = None,
         workspace: Path | None = None,
         messages: Sequence[Message] = (),
         temperature: float | None = None,
@@ -85,16 +103,22 @@ class Agent:
         name = model or self.provider.default_model
         if name is None:
             raise ConfigError(f"{self.provider.name} has no default model: name one with model=…")
-        if max_turns < 1 or max_tool_calls < 0:
-            raise ConfigError("max_turns has to be at least 1, and max_tool_calls at least 0")
+        if max_turns < 1 or max_invalid < 1 or max_tool_calls < 0:
+            raise ConfigError(
+                "max_turns and max_invalid have to be at least 1, and max_tool_calls at least 0"
+            )
         self.model = name
         self.max_turns = max_turns
         self.max_tool_calls = max_tool_calls
+        self.max_invalid = max_invalid
         self.workspace = workspace or Path.cwd()
         self._system = system
         self._ask = ask
-        self._memory = Memory()
-        self._runner = ToolRunner(Toolset(tools), checked_mode(mode), approve)
+        self._owns_memory = memory is None
+        self._memory = Memory() if memory is None else memory
+        if rules is not None and not isinstance(rules, Permissions):
+            rules = Permissions(self.workspace, rules_of(rules))
+        self._runner = ToolRunner(Toolset(tools), checked_mode(mode), approve, rules)
         self._conversation = Conversation(messages, system=system)
         self._last_run: _Run | None = None
         if temperature is None:
@@ -156,7 +180,8 @@ class Agent:
 
     async def close(self) -> None:
         """End what its tools left running, and close the provider, if the agent made it."""
-        await self._memory.aclose()
+        if self._owns_memory:
+            await self._memory.aclose()
         if self._owns_provider:
             await self.provider.close()
 
@@ -186,32 +211,48 @@ class Agent:
                 run.asked += 1
                 yield TurnStarted(run.asked)
                 turn = run.turn = Turn(self.provider, self._model_options(context))
-                async with aclosing((turn.stream if streaming else turn.ask)(run.messages)) as said:
-                    async for event in said:
-                        yield event
+                try:
+                    asked = (turn.stream if streaming else turn.ask)(run.messages)
+                    async with aclosing(asked) as said:
+                        async for event in said:
+                            yield event
+                except ProviderInvalidRequestError as error:
+                    if turn.partial or not _without_files(run.conversation, error):
+                        raise
+                    continue
                 message = run.answered(turn)
                 yield TurnFinished(message, turn.usage, turn.stop_reason)
                 calls = message.tool_calls or []
                 spent = self._spent(run, len(calls))
+                async with aclosing(self._results(run, calls, context, spent)) as done:
+                    async for tool_event in done:
+                        yield tool_event
+                if spent is None and self._runner.invalid >= self.max_invalid:
+                    spent = "invalid_calls"
                 if not calls or spent:
-                    for call in calls:
-                        why = f"Error: not run, as the run's {spent} is spent."
-                        run.conversation.add_result(call, why)
-                        yield ToolFinished(call, why, is_error=True, seconds=0.0)
                     result = run.result(message, spent or turn.stop_reason or "stop", self.model)
                     run.end()
                     yield RunFinished(result)
                     return
-                async with aclosing(self._runner.run(calls, context)) as done:
-                    async for tool_event in done:
-                        if isinstance(tool_event, ToolFinished):
-                            run.conversation.add_result(
-                                tool_event.call, tool_event.content, tool_event.attachments
-                            )
-                            run.tool_calls += 1
-                        yield tool_event
         finally:
             run.end()
+
+    async def _results(
+        self, run: _Run, calls: Sequence[ToolCall], context: ToolContext, spent: str | None
+    ) -> AsyncGenerator[AgentEvent, None]:
+        """Answer the calls of a message."""
+        if spent is not None:
+            for call in calls:
+                why = f"Error: not run, as the run's {spent} is spent."
+                run.conversation.add_result(call, why)
+                yield ToolFinished(call, why, is_error=True, seconds=0.0)
+        elif calls:
+            async with aclosing(self._runner.run(calls, context)) as done:
+                async for event in done:
+                    if isinstance(event, ToolFinished):
+                        run.conversation.add_result(event.call, event.content, event.attachments)
+                        run.tool_calls += 1
+                    yield event
 
     def _take_over(self, run: _Run) -> None:
         last = self._last_run
@@ -224,6 +265,7 @@ class Agent:
             # Its reader left without closing it; the event loop does that when it gets to it.
             last.end()
         self._last_run = run
+        self._runner.invalid = 0
         run.begin(self._conversation)
 
     def _model_options(self, context: ToolContext) -> dict[str, Any]:
@@ -238,6 +280,14 @@ class Agent:
         if run.tool_calls + calls > self.max_tool_calls:
             return "max_tool_calls"
         return None
+
+
+def _without_files(conversation: Conversation, error: ProviderInvalidRequestError) -> bool:
+    """Take the files out of results that a model cannot take; return whether that may help."""
+    if isinstance(error, ModelNotFoundError | ContextWindowExceededError):
+        return False
+    why = " ".join(str(error).split())[:_MOST_REASON]
+    return conversation.hide_attachments(f"[not shown, as the model cannot take it: {why}]")
 
 
 class _Run:

@@ -76,6 +76,23 @@ class Conversation:
         for call in list(self._open.values()):
             self.add_result(call, _INTERRUPTED)
 
+    def hide_attachments(self, note: str) -> bool:
+        """Take the files out of the newest results, or else out of all; a note takes their place.
+
+        Returns:
+            Whether there were any.
+        """
+        results = [(at, one) for at, one in enumerate(self._messages) if one.role == "tool"]
+        found = [(at, one) for at, one in results if one.attachments]
+        # Those that nobody has answered yet: no earlier request had them.
+        last = len(self._messages) - 1
+        while last >= 0 and self._messages[last].role == "tool":
+            last -= 1
+        for at, one in [(at, one) for at, one in found if at > last] or found:
+            text = f"{one.content}\n{note}".strip()
+            self._messages[at] = one.model_copy(update={"content": text, "attachments": []})
+        return bool(found)
+
     def forget_since(self, length: int) -> None:
         """Drop what came after a length; for a prompt that never got an answer."""
         del self._messages[length:]

@@ -12,26 +12,42 @@ from __future__ import annotations
 import os
 import posixpath
 import shutil
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from types import MappingProxyType
-from typing import Literal, TypeAlias
+from typing import Literal
 
 from victor.agent.commands import Command, commands_of
 from victor.agent.grants import Grant, Grants
 from victor.agent.harmless import harmless
 from victor.agent.places import Place, Places
 from victor.agent.repositories import is_plain_repository
-from victor.agent.rules import NO_RULES, Rule, Rules, exact_path_rule, parsed_rule
+from victor.agent.rules import (
+    NO_RULES,
+    SHELLS,
+    Rule,
+    Rules,
+    exact_path_rule,
+    host_of,
+    is_bare,
+    parsed_rule,
+)
+from victor.agent.verdicts import (
+    Decision,
+    Part,
+    Verdict,
+    may_be_granted,
+    stricter,
+    strictest,
+    with_tool_rule,
+)
 from victor.config.settings import Mode
 from victor.errors import ConfigError, VictorError
 from victor.tools.base import Effect, Tool
 from victor.types import ToolCall
 
-__all__ = ["Decision", "Part", "Permissions", "Ruled", "Verdict", "checked_mode", "decide"]
-
-Decision: TypeAlias = Literal["allow", "ask", "deny"]
+__all__ = ["Permissions", "checked_mode", "decide"]
 
 # A program's own functions ("other") were handed over by whoever wrote the program.
 _RULES: Mapping[Mode, Mapping[Effect, Decision]] = MappingProxyType(
@@ -42,7 +58,6 @@ _RULES: Mapping[Mode, Mapping[Effect, Decision]] = MappingProxyType(
         "auto": {"read": "allow", "edit": "allow", "execute": "allow", "other": "allow"},
     }
 )
-_STRICT: Mapping[Decision, int] = MappingProxyType({"allow": 0, "ask": 1, "deny": 2})
 
 _NAMES_ONLY = frozenset({"glob", "list_files"})
 """Tools that look below a directory and show nothing of the contents."""
@@ -65,42 +80,6 @@ def checked_mode(mode: Mode) -> Mode:
     if mode not in _RULES:
         raise ConfigError(f"there is no mode {mode!r}: use one of {', '.join(_RULES)}")
     return mode
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """One thing a call would do, and what is decided about it."""
-
-    text: str
-    decision: Decision
-    why: str
-    rule: str | None = None
-    """The rule that decided."""
-    known: bool = True
-    """Whether it was understood."""
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """What is decided about a call."""
-
-    decision: Decision
-    why: str
-    parts: tuple[Part, ...] = ()
-    offer: str | None = None
-    """The rule that "always" would store; None where none is exact enough, or it cannot be."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ruled:
-    """An `approve` with rules: an agent asks it only about what they leave open."""
-
-    permissions: Permissions
-    approve: Callable[[ToolCall, Tool], Awaitable[bool | str]]
-
-    async def __call__(self, call: ToolCall, tool: Tool) -> bool | str:
-        """Ask."""
-        return await self.approve(call, tool)
 
 
 class Permissions:
@@ -132,13 +111,17 @@ class Permissions:
     def judge(self, call: ToolCall, tool: Tool, mode: Mode) -> Verdict:
         """Decide about a tool call."""
         command = call.arguments.get("command")
-        if tool.effect == "execute" and isinstance(command, str):
+        typed = call.arguments.get("text")
+        # By name: what another tool calls a command may be anything.
+        if tool.name in SHELLS and isinstance(command, str):
             verdict = self.command(command, mode)
+        elif tool.name == "shell_write" and isinstance(typed, str):
+            verdict = self._typed(typed, mode)
         else:
             verdict = self._without_command(call, tool, mode)
         for rule in self.rules.all:  # the strictest first
             if rule.names_tool(tool.name):
-                return _with_tool_rule(verdict, rule, tool.name)
+                return with_tool_rule(verdict, rule, tool.name)
         return verdict
 
     def command(self, line: str, mode: Mode) -> Verdict:
@@ -147,15 +130,15 @@ class Permissions:
         parts = [part for one in commands for part in self._parts(one, mode)]
         if not parts:
             parts = [Part(line, decide(mode, "execute"), f"in {mode} mode commands need a yes")]
-            return _strictest(parts)
+            return strictest(parts)
         exact = self._exact(line, parts)
         if exact is not None and (exact.action != "allow" or mode != "plan"):
             why = f"rule {exact}"
-            parts = [Part(line, exact.action, why, str(exact)), *_stricter(parts, exact.action)]
-        verdict = _strictest(parts)
+            parts = [Part(line, exact.action, why, str(exact)), *stricter(parts, exact.action)]
+        verdict = strictest(parts)
         if len(line) > _LONGEST_OFFER or not line.isprintable():
             return verdict
-        if all(_may_be_granted(part) for part in parts):
+        if all(may_be_granted(part) for part in parts):
             return replace(verdict, offer=f"shell(={line})")
         return verdict
 
@@ -262,12 +245,35 @@ class Permissions:
             return False
         return not look.repository or is_plain_repository(Path(here.real))
 
+    def _typed(self, text: str, mode: Mode) -> Verdict:
+        """Decide about what is typed into a running program, which may be another shell."""
+        stopping = [(one.text, self._stopping(one)) for one in commands_of(text)]
+        parts = [Part(shown, r.action, f"rule {r}", str(r)) for shown, r in stopping if r]
+        return strictest([self._not_understood(text, "a running program reads it", mode), *parts])
+
     # ------------------------------------------------------------------ other tools
+
+    def _use(self, call: ToolCall, tool: Tool, mode: Mode) -> Verdict:
+        """Decide about a use of a tool that is no command and touches no file."""
+        offer = tool.name if is_bare(tool.name) else None
+        decision = decide(mode, tool.effect)
+        if tool.name == "web_fetch":
+            host = host_of(call.arguments.get("url"))
+            offer = host and f"web_fetch({host})"
+            rule = next((rule for rule in self.rules.all if rule.matches_host(host)), None)
+            if rule is not None and decision != "deny":  # the strictest rule came first
+                action = "ask" if host is None and rule.action == "deny" else rule.action
+                return strictest([Part(host or "its address", action, f"rule {rule}", str(rule))])
+        if decision == "ask" and self.is_granted(offer):
+            return Verdict("allow", f"rule allow {offer}")
+        why = _because(mode, f"{tool.name} needs a yes")
+        return Verdict(decision, why, offer=offer if decision == "ask" else None)
 
     def _without_command(self, call: ToolCall, tool: Tool, mode: Mode) -> Verdict:
         if tool.effect not in {"read", "edit"}:
-            return Verdict(decide(mode, tool.effect), _because(mode, f"{tool.name} needs a yes"))
-        texts = _paths_of(call, default="." if tool.effect == "read" else None)
+            return self._use(call, tool, mode)
+        walks = tool.effect == "read" and "path" in tool.definition.parameters.get("properties", {})
+        texts = _paths_of(call, default="." if walks else None)
         if texts is None:
             return Verdict(decide(mode, tool.effect), _because(mode, "it names no file"))
         writes = tool.effect == "edit"
@@ -276,11 +282,11 @@ class Permissions:
             self._file(self._places.at(text), mode, text, writes=writes, below=shows)
             for text in texts
         ]
-        verdict = _strictest(parts)
+        verdict = strictest(parts)
         if verdict.decision != "ask" or not writes or len(parts) != 1:
             return verdict
         place = self._places.at(texts[0])
-        if not _may_be_granted(parts[0]) or not place.is_inside or not place.text.isprintable():
+        if not may_be_granted(parts[0]) or not place.is_inside or not place.text.isprintable():
             return verdict
         offer = exact_path_rule("write", place.text)
         if self.is_granted(offer) and mode != "plan":
@@ -311,32 +317,6 @@ class Permissions:
             effect: Effect = "edit" if writes else "read"
             return Part(text, decide(mode, effect), _because(mode, "no rule allows the change"))
         return Part(text, "ask", "it is outside the workspace")
-
-
-def _with_tool_rule(verdict: Verdict, rule: Rule, name: str) -> Verdict:
-    own = Part(name, rule.action, f"rule {rule}", str(rule))
-    if rule.action != "allow":
-        return _strictest([own, *verdict.parts])
-    # It lifts what the mode would ask, and nothing that a rule or caution asks.
-    lifted = verdict.decision == "ask" and all(
-        part.decision == "allow" or _may_be_granted(part) for part in verdict.parts
-    )
-    return Verdict("allow", own.why, (own, *verdict.parts)) if lifted else verdict
-
-
-def _may_be_granted(part: Part) -> bool:
-    return part.decision != "deny" and part.known and not (part.decision == "ask" and part.rule)
-
-
-def _stricter(parts: Iterable[Part], than: Decision) -> list[Part]:
-    """Return the parts that an exact rule does not settle."""
-    return [p for p in parts if p.decision == "deny" or (p.rule and p.decision != than)]
-
-
-def _strictest(parts: list[Part]) -> Verdict:
-    worst = max(parts, key=lambda part: _STRICT[part.decision])
-    why = worst.why if len(parts) == 1 else f"{worst.text}: {worst.why}"
-    return Verdict(worst.decision, why, tuple(parts))
 
 
 def _unknown(mode: Mode) -> Decision:

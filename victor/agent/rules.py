@@ -1,12 +1,13 @@
 """Rules on commands and paths: how they are written, and what they match.
 
-A rule names a tool, and for `shell`, `read` and `write` what it is used on:
+A rule names a tool, and for some what it is used on:
 
     shell(git log *)    commands; words are matched one by one, a last * takes all that follow
     shell(=make all)    exactly this command line, and nothing else
     read(secrets/**)    files; without a / the name counts in every directory
     write(*.md)
-    web_fetch           every use of a tool; mcp__github__* stands for several tools
+    web_fetch(*.x.org)  hosts; *. stands for every name below
+    web_fetch           every use of a tool; github__* stands for all of one MCP server
 
 Knows nothing about modes, and nothing about which rule wins.
 """
@@ -23,25 +24,36 @@ from typing import Literal, TypeAlias
 
 from victor.agent.commands import Command, commands_of
 from victor.agent.shellwords import Word, tokens_of
-from victor.config.rule_texts import RuleText, RuleTexts
+from victor.config.checks import WrongSettingError
+from victor.config.rule_texts import RuleText, RuleTexts, rule_texts
 from victor.errors import ConfigError
 
 __all__ = [
     "NO_RULES",
+    "SHELLS",
     "Action",
     "Kind",
     "Rule",
     "Rules",
     "exact_path_rule",
+    "host_of",
+    "is_bare",
     "load_rules",
     "parsed_rule",
+    "rules_of",
 ]
 
 Action: TypeAlias = Literal["allow", "ask", "deny"]
 Kind: TypeAlias = Literal["read", "write"]
 
 _RULE = re.compile(r"([A-Za-z_*][A-Za-z0-9_*?-]*)(?:\((.*)\))?", re.DOTALL)
-_ARGUMENTS = ("shell", "read", "write")
+_ARGUMENTS = ("shell", "web_fetch", "read", "write")
+_HOST = re.compile(r"(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*")
+# Written plainly: what could be read in two ways matches no rule that allows.
+_ADDRESS = re.compile(r"https://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::[0-9]+)?(?:[/?#].*)?", re.DOTALL)
+
+SHELLS = frozenset({"shell", "shell_start"})
+"""The tools whose `command` is a line for the shell; rules on `shell` are about all of them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,13 +71,23 @@ class Rule:
     open_end: bool = False
     """Whether more words may follow."""
     path: re.Pattern[str] | None = None
+    host: str | None = None
+    """Lower case; with `*.` in front, every host below it."""
 
     def __str__(self) -> str:
         return f"{self.action} {self.text}"
 
     def names_tool(self, name: str) -> bool:
         """Tell whether it is about every use of a tool."""
-        return self.argument is None and bool(_glob(self.tool, star=".*").fullmatch(name))
+        names = {name, "shell"} if name in SHELLS else {name}
+        pattern = _glob(self.tool, star=".*")
+        return self.argument is None and any(pattern.fullmatch(one) for one in names)
+
+    def matches_host(self, host: str | None) -> bool:
+        """Tell whether a host is what the rule speaks of; None is one that nobody can tell."""
+        if self.host is None or host is None:
+            return self.host is not None and self.action != "allow"
+        return host == self.host or (self.host[0] == "*" and host.endswith(self.host[1:]))
 
     def matches_command(self, command: Command) -> bool:
         """Tell whether a command is what the rule speaks of.
@@ -166,8 +188,12 @@ def parsed_rule(action: Action, text: str) -> Rule:
         )
     tool, argument = found[1], found[2]
     if argument is None:
-        if tool in _ARGUMENTS[1:]:
+        if tool in {"read", "write"}:
             raise ConfigError(f"{text!r}: say which files, as in {tool}(docs/**), or {tool}(**)")
+        if server := re.fullmatch(r"mcp__(.+__.+)", tool):
+            raise ConfigError(
+                f"{text!r}: tools of MCP servers are called server__tool; write {server[1]}"
+            )
         return Rule(action, text.strip(), tool)
     if tool not in _ARGUMENTS:
         raise ConfigError(f"{text!r}: only {', '.join(_ARGUMENTS)} take brackets; write {tool}")
@@ -175,6 +201,14 @@ def parsed_rule(action: Action, text: str) -> Rule:
         raise ConfigError(f"{text!r}: there is nothing in the brackets; {tool}(*) is everything")
     if tool == "shell":
         return _shell_rule(action, text.strip(), argument)
+    if tool == "web_fetch":
+        host = argument.strip().lower()
+        if not _HOST.fullmatch(host):
+            raise ConfigError(
+                f"{text!r}: name a host, as in web_fetch(docs.python.org) or web_fetch(*.x.org); "
+                "web_fetch alone is every address"
+            )
+        return Rule(action, text.strip(), tool, argument, host=host)
     path = _path_pattern(argument, any_case=action != "allow")
     return Rule(action, text.strip(), tool, argument, path=path)
 
@@ -228,6 +262,17 @@ def _unescaped(part: str) -> str:
     return part[1:] if len(part) == 2 and part[0] == "\\" else part
 
 
+def host_of(address: object) -> str | None:
+    """Return the host of an https address; None where there is no telling."""
+    found = _ADDRESS.fullmatch(address.lower()) if isinstance(address, str) else None
+    return found and found[1]
+
+
+def is_bare(name: str) -> bool:
+    """Tell whether a tool's name alone is a rule on it and on nothing else."""
+    return name not in _ARGUMENTS and not name.startswith("shell_") and bool(_RULE.fullmatch(name))
+
+
 def exact_path_rule(kind: Kind, path: str) -> str:
     """Return the rule for one file and no other."""
     escaped = re.sub(r"[*?\\]", r"\\\g<0>", path)
@@ -265,6 +310,19 @@ def load_rules(texts: RuleTexts, source: Path | None = None) -> Rules:
     return Rules(found["allow"], found["ask"], found["deny"], tried)
 
 
+def rules_of(lists: Mapping[str, Sequence[str]]) -> Rules:
+    """Read the rules that a program gives, by what they do.
+
+    Raises:
+        ConfigError: a rule cannot be read; the message names it.
+    """
+    given = {do: texts if isinstance(texts, str) else list(texts) for do, texts in lists.items()}
+    try:
+        return load_rules(rule_texts("rules", given))
+    except WrongSettingError as error:
+        raise ConfigError(str(error)) from None
+
+
 def _tried(rule: Rule, entry: RuleText) -> int:
     for example in entry.allowed:
         if _speaks_of(rule, example) is not (rule.action == "allow"):
@@ -280,6 +338,8 @@ def _tried(rule: Rule, entry: RuleText) -> int:
 def _speaks_of(rule: Rule, example: str) -> bool:
     if rule.argument is None:
         return rule.names_tool(example)
+    if rule.host is not None:
+        return rule.matches_host(example.lower())
     if rule.path is not None:
         kind: Kind = "read" if rule.tool == "read" else "write"
         return rule.matches_path(kind, posixpath.normpath(example))

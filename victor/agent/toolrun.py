@@ -24,11 +24,13 @@ from itertools import groupby
 from typing import Any, TypeAlias
 
 from victor.agent.events import ToolFinished, ToolProgress, ToolStarted
-from victor.agent.permissions import Ruled, Verdict, decide
+from victor.agent.permissions import Permissions, decide
+from victor.agent.verdicts import Verdict
 from victor.config.settings import Mode
 from victor.tools.base import Tool, ToolContext, Toolset
 from victor.tools.read import read
-from victor.tools.spill import spilled
+from victor.tools.spill import MOST_CHARACTERS, spilled
+from victor.tools.threads import call_in_thread
 from victor.types import ToolCall
 
 __all__ = ["Approve", "ToolRunner"]
@@ -47,13 +49,19 @@ class ToolRunner:
     tools: Toolset
     mode: Mode
     approve: Approve | None
+    permissions: Permissions | None = None
+    """The rules that come before the mode."""
+    invalid: int = 0
+    """How many messages in a row had no call that could be run as it was sent."""
 
     async def run(
         self, calls: Sequence[ToolCall], context: ToolContext
     ) -> AsyncGenerator[ToolStarted | ToolProgress | ToolFinished, None]:
         """Run the calls of one message, in order; neighbours that only read run side by side."""
-        for batch in self._batches(calls):
-            checked = [(call, *await self._checked(call)) for call in batch]
+        wrong = [(call, self._wrong(call)) for call in calls]
+        self.invalid = 0 if any(why is None for _, why in wrong) else self.invalid + 1
+        for batch in self._batches(wrong):
+            checked = [(call, *await self._checked(call, why)) for call, why in batch]
             for call, _, refusal in checked:
                 if refusal is None:
                     yield ToolStarted(call)
@@ -63,13 +71,15 @@ class ToolRunner:
                 async for event in events:
                     yield event
 
-    def _batches(self, calls: Sequence[ToolCall]) -> Iterator[list[ToolCall]]:
+    def _batches(
+        self, calls: Iterable[tuple[ToolCall, str | None]]
+    ) -> Iterator[list[tuple[ToolCall, str | None]]]:
         """Split calls into what may run side by side: neighbours that only read, or one call."""
-        for only_reads, group in groupby(calls, self._only_reads):
+        for only_reads, group in groupby(calls, lambda each: self._only_reads(each[0])):
             if only_reads:
                 yield list(group)
             else:
-                yield from ([call] for call in group)
+                yield from ([each] for each in group)
 
     def _only_reads(self, call: ToolCall) -> bool:
         tool = self.tools.get(call.name)
@@ -83,40 +93,53 @@ class ToolRunner:
         started = time.perf_counter()
         result = await tool.run(call.arguments, context)
         content = f"Error: {result.content}" if result.is_error else result.content
-        readable = self.tools.get(read.name) is read
         return ToolFinished(
             call,
-            spilled(content, context.memory, readable=readable),
+            await self._shown(content, context),
             result.is_error,
             time.perf_counter() - started,
             result.attachments,
         )
 
-    async def _checked(self, call: ToolCall) -> tuple[Tool | None, str | None]:
-        """Return the tool of a call that may run, or why it may not."""
+    async def _shown(self, content: str, context: ToolContext) -> str:
+        """Return a result as the model gets it: a long one in part, with where the rest is."""
+        readable = self.tools.get(read.name) is read
+        if len(content) <= MOST_CHARACTERS:
+            return spilled(content, context.memory, readable=readable)
+        return await call_in_thread(lambda: spilled(content, context.memory, readable=readable))
+
+    def _wrong(self, call: ToolCall) -> str | None:
+        """Say why a call cannot be run as it was sent."""
         tool = self.tools.get(call.name)
         if tool is None:
-            return None, _unknown(call.name, [one.name for one in self.tools])
+            return _unknown(call.name, [one.name for one in self.tools])
         if call.error is not None:
-            return tool, f"Error: the call was not run, as {call.error}. Send it again, complete."
-        verdict = self._judged(call, tool)
+            return f"Error: the call was not run, as {call.error}. Send it again, complete."
+        problem = tool.problem(call.arguments)
+        return None if problem is None else f"Error: {problem}"
+
+    async def _checked(self, call: ToolCall, wrong: str | None) -> tuple[Tool | None, str | None]:
+        """Return the tool of a call that may run, or why it may not."""
+        tool = self.tools.get(call.name)
+        if tool is None or wrong is not None:
+            return tool, wrong  # nobody is asked about what cannot run
+        meant, its = tool.meant(call)
+        verdict = self._judged(meant, its)
         if verdict.decision == "deny":
-            return tool, f"Error: {call.name} is not allowed{verdict.why}."
+            return tool, f"Error: {meant.name} is not allowed{verdict.why}."
         if verdict.decision == "allow":
             return tool, None
         if self.approve is None:
-            return tool, f"Error: {call.name} needs the user's approval, and nobody can be asked."
-        if problem := tool.problem(call.arguments):
-            return tool, f"Error: {problem}"  # nobody is asked about what cannot run
-        answer = await self.approve(call, tool)
+            return tool, f"Error: {meant.name} needs the user's approval, and nobody can be asked."
+        answer = await self.approve(meant, its)
         if answer is True:
             return tool, None
         reason = f": {answer}" if isinstance(answer, str) and answer else "."
         return tool, f"Error: the user refused this call{reason}"
 
     def _judged(self, call: ToolCall, tool: Tool) -> Verdict:
-        if isinstance(self.approve, Ruled):
-            verdict = self.approve.permissions.judge(call, tool, self.mode)
+        if self.permissions is not None:
+            verdict = self.permissions.judge(call, tool, self.mode)
             return replace(verdict, why=f": {verdict.why}")
         return Verdict(decide(self.mode, tool.effect), f" in {self.mode} mode, which only reads")
 

@@ -7,28 +7,30 @@ permission modes; the agent asks only what its rules and its mode leave open.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
-from collections.abc import Awaitable, Callable, Iterator
-from difflib import unified_diff
-from itertools import islice
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
-from victor.cli.render import paint
-from victor.cli.sanitize import one_line, reveal
+from victor.cli.changes import planned_changes
+from victor.cli.questions import model_asker
+from victor.cli.render import Colour, paint
+from victor.cli.sanitize import one_line
+from victor.cli.width import marked
+from victor.tools.context import Memory, ToolContext, ToolError
 from victor.types import ToolCall
 
 if TYPE_CHECKING:
     from victor.agent.permissions import Permissions
-    from victor.tools.base import Tool
+    from victor.tools.base import Effect, Tool
 
 __all__ = ["Approver", "Ask", "preview"]
 
 Ask = Callable[[str], Awaitable[str | None]]
 """Shows a question and returns the line that was typed; None at the end of input."""
-
-_COMPARED = 1_000_000
-"""Bytes up to which a file is shown as a diff; comparing gets slow beyond."""
 
 
 class Approver:
@@ -47,21 +49,47 @@ class Approver:
         """Says why it is asked, and remembers what is always allowed; None remembers nothing."""
         self.confined = False
         """Whether a sandbox holds the programs that run."""
+        self.memory = Memory()
+        """What the tools of the conversation remember: files seen, programs in the background."""
+        self.question = None if ask is None else model_asker(ask, colour=colour)
+        """Puts a question of the model to the same person; None where nobody can be asked."""
         self._workspace = workspace
         self._ask = ask
         self._colour = colour
         self._session: set[tuple[str, str]] = set()
         self._one_at_a_time = asyncio.Lock()
 
+    async def close(self, note: Callable[[str], None]) -> None:
+        """End what the tools left running, and forget what they remember.
+
+        Args:
+            note: is told what was ended.
+        """
+        from victor.tools.sessions import Sessions
+
+        running = self.memory.of(Sessions).running
+        await self.memory.aclose()
+        for one in running:
+            note(f"ended in the background: {one_line(one.command, 60)}")
+
     async def __call__(self, call: ToolCall, tool: Tool) -> bool | str:
         """Return True, or why the call must not run: False or the person's words."""
         async with self._one_at_a_time:
-            if _scope(call, tool) in self._session:
+            if self._covered(call, tool):
                 return True
             answer = await self._answer(call, tool)
         if answer is not True:
             self.refused += 1
         return answer
+
+    def _covered(self, call: ToolCall, tool: Tool) -> bool:
+        """Tell whether an answer for the whole session was meant for this call too."""
+        if _scope(call, tool) not in self._session:
+            return False
+        if tool.effect != "edit" or self.permissions is None:
+            return True
+        # "Every edit" is no yes to files that are asked about even where edits are accepted.
+        return self.permissions.judge(call, tool, "accept-edits").decision == "allow"
 
     async def _answer(self, call: ToolCall, tool: Tool) -> bool | str:
         why, offer = self._judged(call, tool)
@@ -72,10 +100,18 @@ class Approver:
                 f"there is no terminal to ask on{because}; --mode {mode} or a rule in the "
                 "settings' [permissions] may allow it beforehand"
             )
-        shown = preview(call, tool, self._workspace, why=why, confined=self.confined)
         every = f"every {tool.name}" if tool.effect == "edit" else "exactly this"
-        always = f", [a]lways in this project: {reveal(offer)}" if offer else ""
+        always = ", [a]lways" if offer else ""
         choices = f"[y]es, [n]o, [s]ession: {every}{always}, or say why not: "
+        shown = preview(
+            call,
+            tool,
+            self._workspace,
+            why=why,
+            offer=offer,
+            confined=self.confined,
+            memory=self.memory,
+        )
         question = f"\n{self._coloured(shown)}\n{paint(choices, 'bold', on=self._colour)}"
         while True:
             typed = await self._ask(question)
@@ -119,7 +155,14 @@ class Approver:
     def _coloured(self, text: str) -> str:
         if not self._colour:
             return text
-        return "\n".join(_paint_line(line) for line in text.split("\n"))
+        colours: Mapping[str, Colour] = {"  | +": "green", "  | -": "red"}
+        painted: list[str] = []
+        colour: Colour | None = None
+        for line in text.split("\n"):
+            if not line.startswith("  : "):  # which is the rest of the line above
+                colour = colours.get(line[:5])
+            painted.append(paint(line, colour, on=True) if colour else line)
+        return "\n".join(painted)
 
 
 def _scope(call: ToolCall, tool: Tool) -> tuple[str, str]:
@@ -129,99 +172,133 @@ def _scope(call: ToolCall, tool: Tool) -> tuple[str, str]:
     return tool.name, json.dumps(call.arguments, sort_keys=True, default=str)
 
 
-def _paint_line(line: str) -> str:
-    match line[:5]:
-        case "  | +":
-            return paint(line, "green", on=True)
-        case "  | -":
-            return paint(line, "red", on=True)
-        case _:
-            return line
-
-
 def preview(
-    call: ToolCall, tool: Tool, workspace: Path, *, why: str = "", confined: bool = False
+    call: ToolCall,
+    tool: Tool,
+    workspace: Path,
+    *,
+    why: str = "",
+    offer: str | None = None,
+    confined: bool = False,
+    memory: Memory | None = None,
 ) -> str:
-    """Return what a call would do: the exact command, a diff, or all arguments.
+    """Return what a call would do: the exact command, the diff of every file, or all arguments.
 
     Args:
         call: what the model asks for.
         tool: the tool it would run.
         workspace: where it would run.
         why: why it is asked about.
+        offer: the rule that would allow it for good; None where there is none.
         confined: whether a sandbox would hold it.
+        memory: what the conversation's tools remember.
     """
-    lines = [f"victor asks: may the model use {tool.name} ({_EFFECTS[tool.effect]})?"]
-    arguments = dict(call.arguments)
-    changes = _changes(call, workspace) if tool.effect == "edit" else None
-    if tool.effect == "execute" and isinstance(command := arguments.get("command"), str):
-        del arguments["command"]
-        lines += _quoted(command.split("\n"))
-    elif changes is not None:
-        arguments = {"path": arguments["path"]}
-    for name, value in arguments.items():
-        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-        first, *rest = text.split("\n")
-        lines.append(f"  {reveal(name)}: {reveal(first)}")
-        lines += _quoted(rest)
-    lines += _quoted(changes or [])
-    rights = "" if tool.effect in {"read", "edit"} else ", with all your rights: no sandbox"
-    if confined and tool.effect == "execute":
-        rights = ", in the sandbox"
-    lines.append(f"  in {reveal(str(workspace))}{rights}")
-    if why:
-        lines.append(f"  asked because: {reveal(why)}")
+    server = _server(tool.name)
+    effect = f"asks the MCP server {server}" if server else _EFFECTS[tool.effect]
+    lines = [f"victor asks: may the model use {tool.name} ({_SPECIAL.get(tool.name, effect)})?"]
+    if tool.effect == "edit":
+        lines += _changed(call, tool, ToolContext(workspace, memory=memory or Memory()))
+    else:
+        lines += _done(call, memory)
+    if not server and tool.name != "web_fetch":
+        lines += _ours(f"in {workspace}{_rights(tool, confined=confined)}")
+    lines += _ours(f"asked because: {why}") if why else []
+    lines += _ours(f"always, in this project: {offer}") if offer else []
     return "\n".join(lines)
 
 
-_EFFECTS = {
-    "read": "reads",
-    "edit": "changes files",
-    "execute": "runs a program",
-    "other": "its effect is unknown",
-}
+_EFFECTS: Mapping[Effect, str] = MappingProxyType(
+    {
+        "read": "reads",
+        "edit": "changes files",
+        "execute": "runs a program",
+        "other": "its effect is unknown",
+    }
+)
+_SPECIAL: Mapping[str, str] = MappingProxyType(
+    {
+        "shell_start": "runs a program in the background",
+        "shell_write": "types into a program in the background",
+        "web_fetch": "fetches from the web",
+    }
+)
 
 
-def _quoted(lines: list[str]) -> list[str]:
-    # Every line is marked, so that no text of a model can look like one of ours.
-    return [f"  | {reveal(line)}" for line in lines]
+def _server(name: str) -> str:
+    """Return the MCP server whose tool it is; empty for none."""
+    server, parted, _ = name.partition("__")
+    return server if parted else ""
 
 
-def _changes(call: ToolCall, workspace: Path) -> list[str] | None:
-    """Return the difference the built-in edit and write would make; None for another tool."""
-    from victor.errors import VictorError
-    from victor.tools.files import whole_file
-    from victor.tools.matching import replaced
-
-    match call.arguments:
-        case {"path": str(path), "old": str(old), "new": str(new)} if call.name == "edit":
-            try:
-                before = whole_file(workspace, path)
-                every = call.arguments.get("replace_all") is True
-                after = replaced(before, old, new, every=every).content
-            except VictorError as error:
-                return [*_all("-", old), *_all("+", new), "", f"this will fail: {error}"]
-        case {"path": str(path), "content": str(content)} if call.name == "write":
-            after = content.encode("utf-8", "surrogatepass")
-            try:
-                before = whole_file(workspace, path)
-            except (VictorError, OSError):
-                return _all("+", content)
-        case _:
-            return None
-    if max(len(before), len(after)) > _COMPARED:
-        return [f"{len(before):,} bytes become {len(after):,}", *_all("+", _text(after))]
-    return list(_difference(_text(before), _text(after)))
+def _rights(tool: Tool, *, confined: bool) -> str:
+    if tool.effect in {"read", "edit"}:
+        return ""
+    held = confined and tool.effect == "execute"
+    return ", in the sandbox" if held else ", with all your rights: no sandbox"
 
 
-def _text(content: bytes) -> str:
-    return content.decode("utf-8", "backslashreplace")
+def _ours(text: str) -> list[str]:
+    """Return a line of ours with words of others in it, so that none of them begins a line."""
+    return marked([text], "  ", "  : ")
 
 
-def _all(mark: str, text: str) -> list[str]:
-    return [mark + line for line in text.split("\n")]
+def _changed(call: ToolCall, tool: Tool, context: ToolContext) -> list[str]:
+    changes = planned_changes(call, tool, context)
+    if changes is None:
+        return _arguments(call.arguments)
+    lines: list[str] = []
+    for one in changes:
+        lines += _ours(f"{one.what}: {one.name}" if one.name else f"{one.what}:")
+        lines += marked(one.lines)
+        if one.problem:
+            first, *rest = one.problem.split("\n")
+            lines += [*_ours(f"this will fail: {first}"), *marked(rest)]
+    return lines
 
 
-def _difference(before: str, after: str) -> Iterator[str]:
-    lines = unified_diff(before.split("\n"), after.split("\n"), lineterm="", n=3)
-    return islice(lines, 2, None)  # without the two lines that name the files
+def _done(call: ToolCall, memory: Memory | None) -> list[str]:
+    """Return what anything but an edit would do."""
+    arguments = dict(call.arguments)
+    lines: list[str] = []
+    match call.name, arguments:
+        case "shell_write", {"session": str(session), "text": str(text)}:
+            del arguments["session"], arguments["text"]
+            lines += _typed(session, text, memory)
+        case "web_fetch", {"url": str(url)}:
+            lines += _ours(f"host: {_host(url)}")
+        case _, {"command": str(command)} if call.name in _COMMANDS:
+            del arguments["command"]
+            lines += marked(command.split("\n"))
+    return [*lines, *_arguments(arguments)]
+
+
+_COMMANDS = frozenset({"shell", "shell_start"})
+
+
+def _typed(session: str, text: str, memory: Memory | None) -> list[str]:
+    from victor.tools.sessions import Sessions
+
+    lines = _ours(f"into session {session}")
+    if memory is not None:
+        with contextlib.suppress(ToolError):  # there is none; the tool will say so
+            running = memory.of(Sessions).get(session).command
+            lines = [*_ours(f"into session {session}, which runs:"), *marked(running.split("\n"))]
+    # Whether Enter is pressed decides whether it runs.
+    return [*lines, "  typed:", *marked(text.replace("\n", "⏎\n").removesuffix("\n").split("\n"))]
+
+
+def _host(url: str) -> str:
+    try:
+        host = urlsplit(url).hostname or "none"
+        return host if host.isascii() else f"{host} ({host.encode('idna').decode()})"
+    except ValueError:
+        return "none"
+
+
+def _arguments(arguments: Mapping[str, object]) -> list[str]:
+    lines: list[str] = []
+    for name, value in arguments.items():
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        first, *rest = text.split("\n")
+        lines += [*_ours(f"{name}: {first}"), *marked(rest)]
+    return lines

@@ -122,6 +122,8 @@ class _Chat:
                 elif line.strip():
                     await self._turn(line.strip())
         finally:
+            # Whatever agent the conversation had last: all of them share what tools left behind.
+            await self._approver.close(self._renderer.note)
             await self._provider.close()
         return ExitCode.OK
 
@@ -162,6 +164,7 @@ class _Chat:
 
     async def _clear(self, _: str) -> None:
         self._agent.clear()
+        await self._approver.close(self._renderer.note)
         self._renderer.note("the conversation starts anew")
 
     async def _exit(self, _: str) -> None:

@@ -10,13 +10,15 @@ import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from victor.cli.consent import AskedOnce
 from victor.cli.exits import UsageError
 from victor.cli.sanitize import one_line
 from victor.config.catalog import DEFAULT_PROVIDER
+from victor.config.settings import Settings, load_settings
 from victor.errors import ConfigError, WeightsMissingError
 
 if TYPE_CHECKING:
@@ -25,12 +27,12 @@ if TYPE_CHECKING:
     from victor.agent.rules import Rules
     from victor.cli.approve import Approver, Ask
     from victor.config.choice import Choice
-    from victor.config.fallbacks import Fallback
-    from victor.config.settings import Failover, Mode, SandboxMode, Settings
+    from victor.config.settings import Mode, SandboxMode
     from victor.providers.base import BaseProvider
     from victor.resilience.events import FailedOver
-    from victor.tools.base import Tool, ToolContext
-    from victor.types import Message, ToolCall
+    from victor.tools.base import Tool
+    from victor.tools.shell import Consent
+    from victor.types import Capabilities, Message
 
 __all__ = ["SYSTEM", "SYSTEM_TINY", "Confirm", "Flags", "Plan", "prepare"]
 
@@ -77,10 +79,7 @@ class Plan:
     mode: Mode
     max_turns: int
     base_url: str | None = None
-    fallback: tuple[Fallback, ...] = ()
-    failover: Failover = "ask"
-    quality_floor: int | None = None
-    sandbox: SandboxMode = "auto"
+    settings: Settings = field(default_factory=Settings)
     rules: Rules | None = None
     """The user's permission rules; None for none."""
 
@@ -99,20 +98,22 @@ class Plan:
 
             share_state()
         # What was meant for the model on this machine stays on this machine.
-        if not self.fallback or self._embedded:
+        if not self.settings.fallback or self._embedded:
             return first
         from victor.providers.registry import create_provider
         from victor.providers.routes import Route, as_route
 
-        given = (replace(as_route(one.route), quality=one.quality) for one in self.fallback)
+        given = (
+            replace(as_route(one.route), quality=one.quality) for one in self.settings.fallback
+        )
         same = ((self.choice.provider, None), (self.choice.provider, self.choice.model))
         others = [one for one in given if (one.provider, one.model) not in same]
         return create_provider(
             "failover",
             routes=[Route(first, self.choice.model), *others],
-            policy=self.failover,
+            policy=self.settings.failover,
             ask=None if ask is None else _asking(ask),
-            quality_floor=self.quality_floor,
+            quality_floor=self.settings.quality_floor,
         )
 
     def _chosen(self) -> BaseProvider:
@@ -148,15 +149,15 @@ class Plan:
         Raises:
             MissingDependencyError: there are servers, and the extra `mcp` is not installed.
         """
-        from victor.config.settings import load_settings
-
-        servers = load_settings().mcp
+        servers = self.settings.mcp
         if not servers or self._embedded:
             yield ()
             return
         from victor.tools.mcp import McpServers
 
-        async with McpServers(servers, workspace=self.workspace, sandbox=self.sandbox) as opened:
+        async with McpServers(
+            servers, workspace=self.workspace, sandbox=self.settings.sandbox
+        ) as opened:
             for line in opened.notes:
                 note(one_line(line))
             yield opened.tools
@@ -164,7 +165,7 @@ class Plan:
     async def agent(
         self,
         provider: BaseProvider,
-        approve: Approver,
+        approver: Approver,
         messages: Sequence[Message] = (),
         lent: Sequence[Tool] = (),
     ) -> Agent:
@@ -172,37 +173,24 @@ class Plan:
 
         Args:
             provider: what `provider` made.
-            approve: asked before a call that needs permission.
+            approver: asked before a call that needs permission, by whom the model may ask, too; its
+                memory is what the tools remember.
             messages: a conversation to go on with.
             lent: tools of servers, which a tiny model does not get.
         """
         from victor.agent.agent import Agent
-        from victor.agent.permissions import Ruled
-        from victor.config.settings import load_settings
         from victor.tools.shell import confinement
-        from victor.tools.workspace import workspace_tools
 
         # The embedded provider has one model; its name chose the file that is loaded.
         model = None if self._embedded else self.choice.model
-        # Servers of one's own differ and answer at once; a vendor's models are known well enough.
-        vendor = load_settings().vendors().get(self.choice.provider)
-        if vendor is not None and vendor.needs_key:
-            can = provider.known_capabilities(model or "")
-        else:
-            can = await provider.discover_capabilities(model or "")
+        can = await self._capabilities(provider, model or "")
         # Offered more tools than it needs, a tiny model invents commands.
         tiny = can.tool_mode == "constrained"
         permissions = self._permissions()
-        asked = _AskedOnce(approve, permissions)
-        approve.permissions = permissions
-        approve.confined = confinement(self.sandbox, self.workspace)[0] is not None
-        tools = workspace_tools(
-            self.workspace,
-            writable=not tiny,
-            compact=tiny,
-            sandbox=self.sandbox,
-            consent=asked.consent,
-        )
+        asked = AskedOnce(approver, permissions)
+        approver.permissions = permissions
+        approver.confined = confinement(self.settings.sandbox, self.workspace)[0] is not None
+        tools = self._tools(asked.consent, tiny=tiny)
         return Agent(
             provider,
             model=model,
@@ -210,9 +198,35 @@ class Plan:
             system=SYSTEM_TINY if tiny else SYSTEM.format(workspace=self.workspace),
             max_turns=self.max_turns,
             mode=self.mode,
-            approve=Ruled(permissions, asked.approve),
+            rules=permissions,
+            approve=asked.approve,
+            ask=approver.question,
+            # It outlives the agent: another model goes on with the same files and programs.
+            memory=approver.memory,
             workspace=self.workspace,
             messages=messages,
+        )
+
+    async def _capabilities(self, provider: BaseProvider, model: str) -> Capabilities:
+        # Servers of one's own differ and answer at once; a vendor's models are known well enough.
+        vendor = self.settings.vendors().get(self.choice.provider)
+        if vendor is not None and vendor.needs_key:
+            return provider.known_capabilities(model)
+        return await provider.discover_capabilities(model)
+
+    def _tools(self, consent: Consent, *, tiny: bool) -> list[Tool]:
+        from victor.config.model_capabilities import model_data
+        from victor.tools.workspace import workspace_tools
+
+        choice = self.choice
+        data = model_data(choice.provider, choice.model or "", self.settings.model_rows())
+        return workspace_tools(
+            self.workspace,
+            writable=not tiny,
+            compact=tiny,
+            patches=bool(data.patches),
+            sandbox=self.settings.sandbox,
+            consent=consent,
         )
 
     def _permissions(self) -> Permissions:
@@ -236,7 +250,6 @@ def prepare(flags: Flags, *, note: Callable[[str], None], confirm: Confirm | Non
         WeightsMissingError: the embedded model is not here, and nobody wanted it downloaded.
     """
     from victor.agent.rules import load_rules
-    from victor.config.settings import load_settings
 
     settings = load_settings()
     rules = load_rules(settings.permissions, settings.path)
@@ -254,45 +267,9 @@ def prepare(flags: Flags, *, note: Callable[[str], None], confirm: Confirm | Non
         mode=flags.mode or settings.mode,
         max_turns=flags.max_turns or settings.max_turns,
         base_url=flags.base_url,
-        fallback=settings.fallback,
-        failover=settings.failover,
-        quality_floor=settings.quality_floor,
-        sandbox=settings.sandbox,
+        settings=settings,
         rules=rules,
     )
-
-
-class _AskedOnce:
-    """Has every command agreed to that nothing confines, whatever the mode, but not twice."""
-
-    def __init__(self, approve: Approver, permissions: Permissions) -> None:
-        self._approve = approve
-        self._permissions = permissions
-        self._agreed: set[str] = set()
-
-    async def approve(self, call: ToolCall, tool: Tool) -> bool | str:
-        """Ask as the agent wants it, and remember which call was agreed to."""
-        answer = await self._approve(call, tool)
-        if answer is True:
-            self._agreed.add(_key(call.id, call.arguments.get("command")))
-        return answer
-
-    async def consent(self, command: str, context: ToolContext) -> bool:
-        """Tell whether a command may run without a sandbox."""
-        from victor.tools.shell import shell
-        from victor.types import ToolCall
-
-        if (key := _key(context.call_id, command)) in self._agreed:
-            self._agreed.remove(key)
-            return True
-        if self._permissions.is_granted(f"shell(={command})"):
-            return True
-        call = ToolCall(id=context.call_id, name=shell.name, arguments={"command": command})
-        return await self._approve(call, shell) is True
-
-
-def _key(call_id: str, command: object) -> str:
-    return f"{call_id}\0{command}"
 
 
 def _have_sandbox(mode: SandboxMode, workspace: Path, note: Callable[[str], None]) -> None:

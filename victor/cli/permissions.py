@@ -17,8 +17,8 @@ from victor.cli.sanitize import one_line, reveal
 
 if TYPE_CHECKING:
     from victor.agent.grants import Grants
-    from victor.agent.permissions import Decision, Verdict
     from victor.agent.rules import Rules
+    from victor.agent.verdicts import Decision, Verdict
     from victor.config.settings import Mode
 
 __all__ = ["app"]

@@ -1,8 +1,8 @@
 """Agent events as text on a terminal: the answer live, one line for each tool call and retry.
 
 Append-only, so that scrollback, search and copying work: nothing on screen is ever repainted but
-the seconds of a countdown, on the last line. Everything that others wrote goes through
-`victor.cli.sanitize`. Knows nothing about input or about how an agent is made.
+the last line, while it counts the seconds of a wait or a call. Everything that others wrote goes
+through `victor.cli.sanitize`. Knows nothing about input or about how an agent is made.
 """
 
 from __future__ import annotations
@@ -38,6 +38,7 @@ from victor.agent.events import (
 )
 from victor.cli.countdown import Countdown
 from victor.cli.sanitize import TerminalSanitizer, one_line, reveal
+from victor.cli.stopwatch import Stopwatch
 from victor.types import ToolCall
 
 __all__ = ["Colour", "Renderer", "paint", "summary"]
@@ -48,14 +49,17 @@ _Trouble: TypeAlias = (
     Held | RetryScheduled | KeySwitched | FailedOver | BreakerOpened | BreakerClosed
 )
 
-_Quiet: TypeAlias = AttemptStarted | AttemptFailed | BreakerHalfOpened | ToolProgress
+_Quiet: TypeAlias = AttemptStarted | AttemptFailed | BreakerHalfOpened
 """What follows from these is shown, or is seen anyway."""
 
 _CODES: Mapping[Colour, str] = MappingProxyType(
     {"dim": "2", "bold": "1", "red": "31", "green": "32", "yellow": "33", "cyan": "36"}
 )
 # The argument that says best what a call does, for the calls of our own tools and their like.
-_TELLING = ("command", "path", "query", "pattern", "url")
+_TELLING = ("command", "path", "query", "pattern", "url", "session", "text")
+
+_ASKS = "ask_user"
+"""The tool whose calls a person sees anyway, as they answer them."""
 
 _SHORT_S = 1.5
 """A shorter wait is over before a countdown could be read."""
@@ -69,10 +73,22 @@ def paint(text: str, colour: Colour, *, on: bool) -> str:
 def summary(call: ToolCall, limit: int = 100) -> str:
     """Return a call on one line, such as `read README.md`, with nothing in it left unseen."""
     telling = [str(call.arguments[name]) for name in _TELLING if name in call.arguments]
+    telling = telling or _files(call)
     if not telling and call.arguments:
         telling = [json.dumps(call.arguments, ensure_ascii=False, default=str)]
     text = " ".join(reveal(" ".join([call.name, *telling])).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def _files(call: ToolCall) -> list[str]:
+    """Return the files that a patch changes."""
+    from victor.tools.context import ToolError
+    from victor.tools.patches import patched_paths
+
+    try:
+        return patched_paths(str(call.arguments["patch"]))
+    except (KeyError, ToolError):
+        return []
 
 
 @dataclass(slots=True)
@@ -100,6 +116,8 @@ class Renderer:
     """The call whose line stands open, waiting for its time."""
     _countdown: Countdown | None = None
     """What stands on the open line."""
+    _stopwatch: Stopwatch | None = None
+    """The same for a call."""
     _moved: FailedOver | None = None
     """Where this turn went instead of where it was meant to go."""
     _away: FailedOver | None = None
@@ -123,10 +141,8 @@ class Renderer:
                 self._think(text)
             case AnswerRestarted(partial=partial, error=error):
                 self._restart(partial, error)
-            case ToolStarted(call=call):
-                self._start(call)
-            case ToolFinished():
-                self._finish(event)
+            case ToolStarted() | ToolProgress() | ToolFinished():
+                self._tool(event)
             case TurnStarted():
                 # A sequence that one message left open must not swallow the next one.
                 self._text, self._thoughts = TerminalSanitizer(), TerminalSanitizer()
@@ -153,6 +169,9 @@ class Renderer:
         countdown, self._countdown = self._countdown, None
         if countdown is not None:
             countdown.stop()
+        stopwatch, self._stopwatch = self._stopwatch, None
+        if stopwatch is not None:
+            stopwatch.stop()
         if self._open is not None:
             self._write(self._open, "\n")
             self._open = None
@@ -233,20 +252,41 @@ class Renderer:
         else:
             self.note(why, "yellow")
 
+    def _tool(self, event: ToolStarted | ToolProgress | ToolFinished) -> None:
+        match event:
+            case ToolStarted(call=call):
+                self._start(call)
+            case ToolProgress(call=call, text=text):
+                if self._stopwatch is not None and self._announced == call.id:
+                    self._stopwatch.say(one_line(text, 200))
+            case ToolFinished():
+                self._finish(event)
+
     def _start(self, call: ToolCall) -> None:
-        if not self.live or self._announced is not None:
+        if not self.live or self._announced is not None or call.name == _ASKS:
             return  # of calls that run side by side, the others are shown when they end
         self.end_line()
-        self._write(self.notes, self._line(summary(call)))
+        if _loop_runs():
+            self._stopwatch = Stopwatch(self._tick, summary(call), indent=len("● "))
+        else:
+            self._write(self.notes, self._line(summary(call)))
         self._open, self._announced = self.notes, call.id
 
+    def _tick(self, start: str, text: str) -> None:
+        self._write(self.notes, start + self._line(text))
+
     def _finish(self, event: ToolFinished) -> None:
-        took = f" ({event.seconds:.2f} s)"
-        if self._announced == event.call.id and not event.is_error:
-            self._write(self.notes, paint(took, "dim", on=self.colour))
-            self.end_line()
+        if self.live and event.call.name == _ASKS and not event.is_error:
             return
-        if self._announced != event.call.id or not self.live:
+        took = f" ({event.seconds:.2f} s)"
+        mine = self._announced == event.call.id
+        stopwatch, self._stopwatch = self._stopwatch, None
+        if stopwatch is not None and mine and not (stopwatch.is_whole and not event.is_error):
+            stopwatch.wipe()
+            self._write(self.notes, "\r" + self._line(summary(event.call), failed=event.is_error))
+        elif stopwatch is not None:
+            stopwatch.stop()
+        if not mine:
             self.end_line()
             self._write(self.notes, self._line(summary(event.call), failed=event.is_error))
         why = ": " + one_line(event.content.removeprefix("Error: "), 200) if event.is_error else ""

@@ -77,17 +77,20 @@ def explain_route(flags: Flags, *, as_json: bool = False) -> int:
         for number, view in enumerate(views, 1):
             for line in _lines(number, view):
                 typer.echo(line)
-        if plan.fallback and plan.failover == "ask" and person_descriptor() is None:
+        if (
+            plan.settings.fallback
+            and plan.settings.failover == "ask"
+            and person_descriptor() is None
+        ):
             typer.echo('here is nobody to ask, and failover = "ask": only the first is used')
         typer.echo("nothing was sent")
     return ExitCode.OK if any(view.usable for view in views) else ExitCode.TRY_LATER
 
 
 async def _views(plan: Plan) -> list[RouteView]:
-    from victor.config.settings import load_settings
     from victor.resilience.shared_state import read_status
 
-    settings = load_settings()
+    settings = plan.settings
     known = {one.name: one for one in read_status()}
     ask = None if person_descriptor() is None else _nobody
     async with plan.provider(ask) as provider:
@@ -145,7 +148,7 @@ def _reason(state: RouteState, plan: Plan, before: Sequence[RouteView]) -> str:
         return f"asked first ({plan.choice.why}){lost}"
     if not any(one.usable for one in before):
         return f"asked first, as nobody above can be{lost}"
-    asking = "; you are asked before" if plan.failover == "ask" else ""
+    asking = "; you are asked before" if plan.settings.failover == "ask" else ""
     return f"asked if nobody above answers{asking}{lost}"
 
 

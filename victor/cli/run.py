@@ -11,6 +11,7 @@ import json
 import os
 import re
 import select
+import signal
 import stat
 import sys
 from collections.abc import Sequence
@@ -71,6 +72,7 @@ _PATIENCE_S = 3.0
 _SPENT = {
     "max_turns": "the turn limit is reached (--max-turns)",
     "max_tool_calls": "the limit of tool calls is reached",
+    "invalid_calls": "the model goes on sending calls that cannot be run",
 }
 _CUT = {
     "length": "the answer is cut off: the model reached its output limit",
@@ -174,13 +176,19 @@ async def _answer(
     plan: Plan, prompt: Message, record: _Record, renderer: Renderer, timeout_s: float | None
 ) -> int:
     terminal = person_descriptor()
-    ask = None if terminal is None else asker(renderer.question, KeyWatch(terminal))
+    # Esc at a question ends the run as Ctrl-C does.
+    watch = KeyWatch(terminal, on_escape=lambda: signal.raise_signal(signal.SIGINT))
+    ask = None if terminal is None else asker(renderer.question, watch)
     approver = Approver(plan.workspace, ask, colour=renderer.colour)
     began = asyncio.get_running_loop().time()
     limit = asyncio.timeout(timeout_s)
     try:
-        async with limit, plan.provider(ask) as provider, plan.lent(renderer.note) as lent:
-            agent = await plan.agent(provider, approver, lent=lent)
+        async with (
+            limit,
+            plan.provider(ask) as provider,
+            plan.lent(renderer.note) as lent,
+            await plan.agent(provider, approver, lent=lent) as agent,
+        ):
             async for event in agent.stream(prompt.content, attachments=prompt.attachments):
                 renderer.show(event)
                 record.see(event)
@@ -192,6 +200,8 @@ async def _answer(
     except VictorError:
         renderer.end_line()
         raise
+    finally:
+        await approver.close(renderer.note)
     assert record.result is not None  # noqa: S101 - a run that does not raise ends with its result
     if renderer.thinking:
         renderer.status(record.result, asyncio.get_running_loop().time() - began)

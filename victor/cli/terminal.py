@@ -35,6 +35,9 @@ GRACE_S = 0.8
 _IGNORED_S = 0.3
 """How long keys are ignored after a question appears: they were meant for something else."""
 
+_KEY_S = 0.05
+"""How long the rest of a key that begins with Esc may take; also how long an interruption may."""
+
 # What arrow keys, Alt and the like send; an Esc by itself comes last in what is read at once.
 _ESCAPE = b"\x1b"
 _SPECIAL_KEY = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|O.|.|$)")
@@ -178,9 +181,7 @@ class KeyWatch:
         import termios
 
         before = termios.tcgetattr(self.descriptor)
-        quiet = termios.tcgetattr(self.descriptor)
-        quiet[3] &= ~(termios.ICANON | termios.ECHO)
-        termios.tcsetattr(self.descriptor, termios.TCSADRAIN, quiet)
+        termios.tcsetattr(self.descriptor, termios.TCSADRAIN, _quiet(before))
         self._listen(True)
         try:
             yield
@@ -201,6 +202,7 @@ class KeyWatch:
         before = termios.tcgetattr(self.descriptor)
         normal = termios.tcgetattr(self.descriptor)
         normal[3] |= termios.ICANON | termios.ECHO
+        normal[6][termios.VEOL] = _ESCAPE  # Esc by itself need not wait for Enter
         self._typed = b""
         # TCSAFLUSH also throws away what lies unread.
         termios.tcsetattr(self.descriptor, termios.TCSAFLUSH, normal)
@@ -209,6 +211,26 @@ class KeyWatch:
         finally:
             termios.tcsetattr(self.descriptor, termios.TCSAFLUSH, before)
             self._listen(reading)
+
+    async def line(self) -> str | None:
+        """Return a line that is typed now; None at the end of input. Esc ends it and is told."""
+        if self.descriptor is None:
+            return None
+        typed = b""
+        with self.paused():
+            while not typed.endswith(b"\n"):
+                await _readable(self.descriptor)
+                data = os.read(self.descriptor, 4096)
+                if not data:
+                    return typed.decode(errors="replace") or None
+                if data.endswith(_ESCAPE):
+                    data += await _rest_of_key(self.descriptor)
+                    if data.endswith(_ESCAPE):
+                        self._on_escape()
+                        await asyncio.sleep(_KEY_S)  # an interruption ends this here
+                        return _ESCAPE.decode()
+                typed += _SPECIAL_KEY.sub(b"", data)
+        return typed.rstrip(b"\r\n").decode(errors="replace")
 
     def _listen(self, on: bool) -> None:
         assert self.descriptor is not None  # noqa: S101 - only called with one
@@ -231,21 +253,47 @@ class KeyWatch:
             self._on_escape()
 
 
+def _quiet(attributes: list[Any]) -> list[Any]:
+    import termios
+
+    found = [*attributes]
+    found[3] &= ~(termios.ICANON | termios.ECHO)
+    return found
+
+
+async def _rest_of_key(descriptor: int) -> bytes:
+    """Return what came with an Esc: nothing, or the rest of an arrow key and its like."""
+    import termios
+
+    before = termios.tcgetattr(descriptor)
+    termios.tcsetattr(descriptor, termios.TCSANOW, _quiet(before))
+    try:
+        async with asyncio.timeout(_KEY_S):
+            await _readable(descriptor)
+        return os.read(descriptor, 4096)
+    except TimeoutError:
+        return b""
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSANOW, before)
+
+
 def asker(show: Callable[[str], None], watch: KeyWatch) -> Callable[[str], Awaitable[str | None]]:
     """Return a function that asks a person and returns the line typed; None at end of input.
 
-    What was typed before the question, or within 0.3 s after it appeared, is no answer to it.
+    Questions are put one at a time. What was typed before one, or within 0.3 s after it appeared,
+    is no answer to it.
 
     Args:
         show: writes the question.
         watch: has the keys meanwhile, and the terminal the answer is typed on.
     """
+    one_at_a_time = asyncio.Lock()
 
     async def ask(question: str) -> str | None:
-        show(question)
-        await asyncio.sleep(_IGNORED_S)
-        with watch.paused():
-            return None if watch.descriptor is None else await LineReader(watch.descriptor).read()
+        async with one_at_a_time:
+            show(question)
+            await asyncio.sleep(_IGNORED_S)
+            return await watch.line()
 
     return ask
 

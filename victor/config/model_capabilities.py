@@ -45,6 +45,8 @@ class ModelData:
     tool_format: str | None = None
     """The text format in which the model's family writes calls where its server does not parse."""
     parallel_tools: bool | None = None
+    patches: bool | None = None
+    """Whether it was trained to change files by patches, and does that better than by edits."""
     vision: bool | None = None
     documents: bool | None = None
     """Whether it reads PDFs."""

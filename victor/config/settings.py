@@ -28,6 +28,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
+from functools import lru_cache
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal, TypeAlias, get_args
@@ -55,6 +56,7 @@ from victor.config.fallbacks import Fallback, fallbacks
 from victor.config.mcp_servers import McpServer, mcp_servers
 from victor.config.model_capabilities import ModelData, ModelRow
 from victor.config.rule_texts import RuleTexts, rule_texts
+from victor.config.toml_file import parsed_toml, read_toml
 from victor.errors import ConfigError
 
 __all__ = [
@@ -77,10 +79,6 @@ Failover: TypeAlias = Literal["ask", "auto", "never"]
 
 SandboxMode: TypeAlias = Literal["auto", "required", "off"]
 """Whether commands are confined: where that is possible (else each asks), always, or never."""
-
-_AT_LINE = re.compile(
-    r"^(?P<what>.*) \(at line (?P<line>\d+), column (?P<column>\d+)\)$", re.DOTALL
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -244,12 +242,8 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     environ = os.environ if environ is None else environ
     file = config_path(environ) if path is None else path
     required = path is not None or bool(environ.get("VICTOR_CONFIG", "").strip())
-    content = _read(file, required=required)
-    written = {} if content is None else _parse(content, file)
-    try:
-        found = checked(written, _TOP, "")
-    except WrongSettingError as error:
-        raise ConfigError(f"{file}: {error}") from None
+    content = read_toml(file, required=required)
+    found = {} if content is None else dict(_checked_file(content, file))
     try:
         _add_environment(found, environ)
     except WrongSettingError as error:
@@ -257,36 +251,13 @@ def load_settings(path: Path | None = None, environ: Mapping[str, str] | None = 
     return Settings(**found, path=None if content is None else file)
 
 
-def _read(file: Path, *, required: bool) -> str | None:
+@lru_cache(maxsize=1)
+def _checked_file(content: str, file: Path) -> Mapping[str, Any]:
+    # A command needs the settings here and there, and checking them is most of the work.
     try:
-        return file.read_bytes().decode("utf-8-sig")  # Windows editors like to write the mark
-    except FileNotFoundError:
-        if not required:
-            return None
-        raise ConfigError(
-            f"there is no settings file {file}: create it, or unset VICTOR_CONFIG"
-        ) from None
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{file}: not UTF-8 at byte {error.start}: save the file as UTF-8"
-        ) from None
-    except OSError as error:
-        raise ConfigError(f"cannot read the settings file {file}: {error.strerror}") from error
-
-
-def _parse(content: str, file: Path) -> dict[str, Any]:
-    import tomllib
-
-    try:
-        return tomllib.loads(content)
-    except (ValueError, RecursionError) as error:  # also endless integers and endless nesting
-        where, what = str(file), str(error)
-        if at := _AT_LINE.match(what):
-            where, what = f"{file}:{at['line']}:{at['column']}", at["what"]
-        elif what.endswith(" (at end of document)"):
-            lines = content.split("\n")
-            where = f"{file}:{len(lines)}:{len(lines[-1]) + 1}"
-        raise ConfigError(f"{where}: {what}; the file has to be TOML (https://toml.io)") from None
+        return checked(parsed_toml(content, file), _TOP, "")
+    except WrongSettingError as error:
+        raise ConfigError(f"{file}: {error}") from None
 
 
 def _provider(name: str, value: Any) -> ProviderSettings:
@@ -311,6 +282,7 @@ _MODEL: Mapping[str, Check] = MappingProxyType(
         "tool_mode": one_of("native", "constrained", "none"),
         "tool_format": text,
         "parallel_tools": flag,
+        "patches": flag,
         "vision": flag,
         "documents": flag,
         "json_schema": flag,

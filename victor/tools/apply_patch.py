@@ -18,7 +18,7 @@ from victor.tools.paths import PathError, open_beneath, relative, shown
 from victor.tools.replace import remove_file, replace_file
 from victor.tools.seen import SeenFiles
 
-__all__ = ["apply_patch"]
+__all__ = ["PatchPlan", "apply_patch", "planned"]
 
 
 @tool(effect="edit", timeout_s=60)
@@ -32,25 +32,42 @@ def apply_patch(context: ToolContext, patch: str) -> str:
             above the place, then lines that begin with a space, - or +) or
             "*** Delete File: path", and "*** End Patch"; or a unified diff.
     """
-    plan = _Plan(context)
+    plan = planned(context, patch)
+    plan.carry_out()
+    return "\n".join(plan.summary)
+
+
+def planned(context: ToolContext, patch: str) -> PatchPlan:
+    """Return what a patch would make of the files.
+
+    Args:
+        context: the workspace, and what the conversation has seen of it.
+        patch: as for `apply_patch`.
+
+    Raises:
+        VictorError: the patch cannot be read, or a part of it does not fit; the message says which.
+    """
+    plan = PatchPlan(context)
     for change in parsed_patch(patch):
         try:
             plan.add(change)
         except VictorError as error:
             raise ToolError(f"{shown(change.path)}: {error}\nNothing was changed.") from error
-    plan.carry_out()
-    return "\n".join(plan.summary)
+    return plan
 
 
 @dataclass(slots=True)
-class _Plan:
+class PatchPlan:
     """What a patch makes of the files; read first, then carried out."""
 
     context: ToolContext
     summary: list[str] = field(default_factory=list)
-    _before: dict[str, bytes | None] = field(default_factory=dict)
-    _after: dict[str, bytes | None] = field(default_factory=dict)
-    """The content of every file the patch names; None where there is none."""
+    before: dict[str, bytes | None] = field(default_factory=dict)
+    after: dict[str, bytes | None] = field(default_factory=dict)
+    """The content of every file the patch names, by its path in the workspace; None where there is
+    none."""
+    moved: dict[str, str] = field(default_factory=dict)
+    """Where a file that gets another name was before."""
     _modes: dict[str, int] = field(default_factory=dict)
 
     def add(self, change: FileChange) -> None:
@@ -64,12 +81,12 @@ class _Plan:
             case "add":
                 self._must_be_new(path)
                 content, _ = patched(b"", change.hunks)
-                self._after[path] = content
+                self.after[path] = content
                 self.summary.append(f"Created {shown(path)}.")
             case "delete":
                 content = self._existing(path)
                 patched(content, change.hunks)  # a diff says what it removes
-                self._after[path] = None
+                self.after[path] = None
                 self.summary.append(f"Removed {shown(path)}.")
             case "update":
                 self._update(path, change)
@@ -82,10 +99,11 @@ class _Plan:
             if target != path:
                 self._must_be_new(target)
                 self._modes[target] = self._mode(path)
-                self._after[path] = None
+                self.moved[target] = path
+                self.after[path] = None
                 said = f"Moved {shown(path)} to {shown(target)}"
             path = target
-        self._after[path] = content
+        self.after[path] = content
         self.summary.append(f"{said}.{' Note: ' + '; '.join(notes) + '.' if notes else ''}")
 
     def _existing(self, path: str) -> bytes:
@@ -98,17 +116,17 @@ class _Plan:
         try:
             content = self._content(path)
         except PathError:
-            self._before[path] = None
+            self.before[path] = None
             return
         if content is not None:
             raise ToolError(f"{shown(path)} is there already; update it, or choose another name")
 
     def _content(self, path: str) -> bytes | None:
-        if path not in self._after:
+        if path not in self.after:
             content = whole_file(self.context.workspace, path)
             self.context.memory.of(SeenFiles).check(self.context.workspace, path, content)
-            self._before[path] = self._after[path] = content
-        return self._after[path]
+            self.before[path] = self.after[path] = content
+        return self.after[path]
 
     def _mode(self, path: str) -> int:
         import os
@@ -130,10 +148,10 @@ class _Plan:
             ToolError: a file could not be written or removed.
         """
         # What is removed comes last: until then every old content is still somewhere.
-        changes = sorted(self._after.items(), key=lambda item: item[1] is None)
+        changes = sorted(self.after.items(), key=lambda item: item[1] is None)
         done: list[str] = []
         for path, content in changes:
-            if content == self._before.get(path):
+            if content == self.before.get(path):
                 continue
             try:
                 self._put(path, content)
@@ -155,7 +173,7 @@ class _Plan:
     def _undo(self, done: list[str]) -> None:
         for path in reversed(done):
             try:
-                self._put(path, self._before.get(path))
+                self._put(path, self.before.get(path))
             except (VictorError, OSError) as error:
                 raise ToolError(
                     f"the patch failed half-way, and {shown(path)} could not be put back: {error}"

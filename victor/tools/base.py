@@ -6,17 +6,20 @@ Knows nothing about models, permissions or the sandbox; `effect` is all it tells
 from __future__ import annotations
 
 import asyncio
+import copy
 import inspect
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from functools import cached_property
-from typing import Any, Literal, TypeAlias, get_args, overload
+from typing import Any, Literal, Self, TypeAlias, get_args, overload
 
-from victor.errors import ConfigError, VictorError
-from victor.schema import Described, describe
+from victor.errors import ConfigError
+from victor.schema.functions import Described, describe, is_method, local_names, name_of
+from victor.tool_calling.arguments import problems
 from victor.tools.context import ToolContext, ToolError, ToolResult
+from victor.tools.results import as_result, collected, failure
 from victor.tools.threads import call_in_thread
-from victor.types import Attachment, ToolDefinition
+from victor.types import JsonObject, ToolCall, ToolDefinition
 
 __all__ = ["Effect", "Tool", "ToolContext", "ToolError", "ToolResult", "Toolset", "tool"]
 
@@ -30,19 +33,23 @@ _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,63}")
 class Tool:
     """A function that a model may call.
 
-    Calling the tool calls the plain function. `run` is what an agent uses.
+    Calling the tool calls the plain function. `run` is what an agent uses. Of a class whose method
+    is a tool, each object has its own: `thing.method`.
 
     Args:
-        function: sync (it runs in a thread) or async; its annotations and docstring
-            become the definition.
+        function: sync (it runs in a thread) or async; its annotations and docstring become the
+            definition. What a generator yields is returned as a list.
         name: instead of the function's name.
         description: instead of the docstring's first paragraph.
+        parameters: a JSON Schema (type `object`) instead of the annotations'; arguments are checked
+            against it and passed as they came.
         effect: what the permission rules go by.
         timeout_s: seconds until a run is given up; None for no limit. A thread cannot be
             stopped: after a timeout a sync function goes on unheeded.
 
     Raises:
         ConfigError: the name or the effect is not a valid one.
+        TypeError: it is not a function, or a tool already.
     """
 
     def __init__(
@@ -51,15 +58,26 @@ class Tool:
         *,
         name: str | None = None,
         description: str | None = None,
+        parameters: JsonObject | None = None,
         effect: Effect = "other",
         timeout_s: float | None = None,
     ) -> None:
+        if isinstance(function, Tool):
+            raise TypeError(
+                f"{function!r} is a tool already; another one of its function is "
+                "tool(that.function, name=...)"
+            )
         self.function = function
-        self.name = name or str(getattr(function, "__name__", type(function).__name__))
+        # `inspect` and `ToolDefinition.from_function` look through the tool at its function.
+        self.__wrapped__ = function
+        own = name_of(function)
+        self.name = name or own
         self.effect: Effect = effect
         self.timeout_s = timeout_s
         self.__doc__ = getattr(function, "__doc__", None)
         self._given_description = description
+        self._given_parameters = parameters
+        self._names = local_names(function)
         if not _NAME.fullmatch(self.name):
             raise ConfigError(
                 f"{self.name!r} cannot be a tool's name: use 1 to 64 letters, digits, _ and -, "
@@ -77,9 +95,19 @@ class Tool:
     def __repr__(self) -> str:
         return f"<Tool {self.name!r} effect={self.effect!r}>"
 
+    def __get__(self, instance: object, owner: type[Any] | None = None) -> Self:
+        """Return the tool of one object, where the function is a method."""
+        if not (is_method(self.function) and hasattr(self.function, "__get__")):
+            return self
+        bound = copy.copy(self)
+        bound.function = bound.__wrapped__ = self.function.__get__(instance, owner)
+        for built in ("_described", "definition"):
+            bound.__dict__.pop(built, None)
+        return bound
+
     @cached_property
     def _described(self) -> Described:
-        return describe(self.function)
+        return describe(self.function, names=self._names, parameters=self._given_parameters)
 
     @cached_property
     def definition(self) -> ToolDefinition:
@@ -104,6 +132,10 @@ class Tool:
         """Return the definition for one workspace; here it is the same for all."""
         return self.definition
 
+    def meant(self, call: ToolCall) -> tuple[ToolCall, Tool]:
+        """Return the call that a call comes to, and its tool, for tools that call other tools."""
+        return call, self
+
     def problem(self, arguments: Mapping[str, Any]) -> str | None:
         """Say what is wrong with the arguments of a call; None if it can be run."""
         found = self._checked(arguments)
@@ -111,10 +143,14 @@ class Tool:
 
     def _checked(self, arguments: Mapping[str, Any]) -> dict[str, Any] | str:
         try:
+            if self._given_parameters is not None:
+                wrong = problems(dict(arguments), self._given_parameters)
+                if wrong:
+                    return f"Invalid arguments for {self.name}:\n" + "\n".join(wrong)
             return self._described.validate(arguments)
         except ValueError as error:
             return f"Invalid arguments for {self.name}:\n{error}"
-        except TypeError as error:
+        except (TypeError, ConfigError) as error:
             return f"{self.name} cannot be called: {error}"
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
@@ -140,15 +176,21 @@ class Tool:
         # itself is not taken for the deadline's.
         try:
             if _is_async(self.function):
-                return _as_result(await self.function(**arguments))
-            return _as_result(await call_in_thread(lambda: self.function(**arguments)))
+                value = await self.function(**arguments)
+            else:
+                value = await call_in_thread(lambda: collected(self.function(**arguments)))
+                if inspect.isawaitable(value):
+                    value = await value
+            if isinstance(value, AsyncIterator):
+                value = [item async for item in value]
+            return as_result(collected(value), self.name)
         except asyncio.CancelledError as error:
             task = asyncio.current_task()
             if task is None or task.cancelling():
                 raise
-            return _failure(self.name, error)  # something the tool awaited, not the agent
+            return failure(self.name, error)  # something the tool awaited, not the agent
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a tool may fail in any way
-            return _failure(self.name, error)
+            return failure(self.name, error)
 
 
 def _is_async(function: Callable[..., Any]) -> bool:
@@ -157,61 +199,13 @@ def _is_async(function: Callable[..., Any]) -> bool:
     )
 
 
-def _failure(name: str, error: BaseException) -> ToolResult:
-    if isinstance(error, VictorError):
-        return ToolResult(str(error), is_error=True)
-    detail = f"{type(error).__name__}: {error}".removesuffix(": ")
-    return ToolResult(f"{name} failed: {detail}", is_error=True)
-
-
-def _as_result(value: Any) -> ToolResult:
-    match value:
-        case ToolResult():
-            return value
-        case str():
-            return ToolResult(value)
-        case None:
-            return ToolResult("Done.")
-        case VictorError():
-            return ToolResult(str(value), is_error=True)
-        case Attachment():
-            return _with_attachments([value])
-        case list() | tuple() if any(isinstance(item, Attachment) for item in value):
-            return _with_attachments(value)
-        case _:
-            return ToolResult(_json(value))
-
-
-def _with_attachments(values: Iterable[Any]) -> ToolResult:
-    """Put attachments beside the text of everything else."""
-    attachments: list[Attachment] = []
-    texts: list[str] = []
-    for value in values:
-        if isinstance(value, Attachment):
-            attachments.append(value)
-            texts.append(f"[attached: {value.name or value.media_type}]")
-        else:
-            texts.append(_as_result(value).content)
-    return ToolResult("\n".join(texts), attachments=tuple(attachments))
-
-
-def _json(value: Any) -> str:
-    from pydantic_core import PydanticSerializationError, to_json
-
-    try:
-        return to_json(value).decode()
-    except PydanticSerializationError as error:
-        raise ToolError(
-            f"The tool returned a value of type {type(value).__name__}: neither text nor JSON."
-        ) from error
-
-
 @overload
 def tool(
     function: Callable[..., Any],
     *,
     name: str | None = ...,
     description: str | None = ...,
+    parameters: JsonObject | None = ...,
     effect: Effect = ...,
     timeout_s: float | None = ...,
 ) -> Tool: ...
@@ -223,6 +217,7 @@ def tool(
     *,
     name: str | None = ...,
     description: str | None = ...,
+    parameters: JsonObject | None = ...,
     effect: Effect = ...,
     timeout_s: float | None = ...,
 ) -> Callable[[Callable[..., Any]], Tool]: ...
@@ -233,6 +228,7 @@ def tool(
     *,
     name: str | None = None,
     description: str | None = None,
+    parameters: JsonObject | None = None,
     effect: Effect = "other",
     timeout_s: float | None = None,
 ) -> Tool | Callable[[Callable[..., Any]], Tool]:
@@ -242,15 +238,24 @@ def tool(
         function: the function; left out where `tool` is used with arguments.
         name: as in `Tool`.
         description: as in `Tool`.
+        parameters: as in `Tool`.
         effect: as in `Tool`.
         timeout_s: as in `Tool`.
 
     Raises:
         ConfigError: the name or the effect is not a valid one.
+        TypeError: it is not a function, or a tool already.
     """
 
     def make(target: Callable[..., Any]) -> Tool:
-        return Tool(target, name=name, description=description, effect=effect, timeout_s=timeout_s)
+        return Tool(
+            target,
+            name=name,
+            description=description,
+            parameters=parameters,
+            effect=effect,
+            timeout_s=timeout_s,
+        )
 
     return make if function is None else make(function)
 

@@ -5,7 +5,7 @@ What may match is in `victor.tools.matching`. Knows nothing about permissions.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -18,7 +18,7 @@ from victor.tools.paths import shown
 from victor.tools.replace import replace_file
 from victor.tools.seen import SeenFiles
 
-__all__ = ["Edit", "edit", "multi_edit"]
+__all__ = ["Edit", "edit", "edited", "multi_edit"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +41,7 @@ def edit(context: ToolContext, path: str, old: str, new: str, replace_all: bool 
         new: The text to put there.
         replace_all: Replace every occurrence of old, for example to rename something.
     """
-    result = _changed(context, path, lambda content: replaced(content, old, new, every=replace_all))
+    (result,) = _changed(context, path, [Edit(old, new, replace_all)])
     return f"Edited {shown(path)}, {_where(result)}.{result.note}"
 
 
@@ -56,34 +56,43 @@ def multi_edit(
         path: The file.
         edits: The replacements; each one sees the file as the ones before it leave it.
     """
-    made: list[Replacement] = []
-
-    def all_of_them(content: bytes) -> Replacement:
-        for number, one in enumerate(edits, 1):
-            try:
-                made.append(replaced(content, one.old, one.new, every=one.replace_all))
-            except ToolError as error:
-                raise ToolError(
-                    f"edit {number} of {len(edits)} failed, so nothing was changed: {error}"
-                ) from error
-            content = made[-1].content
-        return made[-1]
-
-    _changed(context, path, all_of_them)
+    made = _changed(context, path, edits)
     return "\n".join([f"Edited {shown(path)}:", *_summary(made)])
 
 
-def _changed(
-    context: ToolContext, path: str, change: Callable[[bytes], Replacement]
-) -> Replacement:
+def edited(content: bytes, edits: Sequence[Edit]) -> list[Replacement]:
+    """Return what each edit makes of a content; the last one has all of them.
+
+    Args:
+        content: of the file.
+        edits: at least one; each sees the content as those before it leave it.
+
+    Raises:
+        ToolError: one of them cannot be made; the message says which.
+    """
+    made: list[Replacement] = []
+    for number, one in enumerate(edits, 1):
+        try:
+            made.append(replaced(content, one.old, one.new, every=one.replace_all))
+        except ToolError as error:
+            if len(edits) == 1:
+                raise
+            raise ToolError(
+                f"edit {number} of {len(edits)} does not fit, so none is made: {error}"
+            ) from error
+        content = made[-1].content
+    return made
+
+
+def _changed(context: ToolContext, path: str, edits: Sequence[Edit]) -> list[Replacement]:
     """Change a file, unless it is no longer as the model saw it."""
     seen = context.memory.of(SeenFiles)
     content = whole_file(context.workspace, path)
     seen.check(context.workspace, path, content)
-    result = change(content)
-    replace_file(context.workspace, path, result.content)
-    seen.remember(context.workspace, path, result.content)
-    return result
+    made = edited(content, edits)
+    replace_file(context.workspace, path, made[-1].content)
+    seen.remember(context.workspace, path, made[-1].content)
+    return made
 
 
 def _summary(made: Sequence[Replacement]) -> list[str]:

@@ -48,7 +48,7 @@ def list_files(context: ToolContext, path: str = ".") -> str:
 
 @tool(effect="edit", timeout_s=60)
 def write(context: ToolContext, path: str, content: str) -> str:
-    """Create a file, or replace all of it. To change a part of a file use edit.
+    """Create a file, or replace all of it; not for changing a part of one.
 
     Args:
         context: the workspace.

@@ -14,19 +14,17 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from functools import cached_property
 from typing import Annotated, Any
 
 from pydantic import Field
 
 from victor.config.mcp_servers import McpServer
-from victor.errors import ConfigError, VictorError
-from victor.tool_calling.arguments import problems
+from victor.errors import VictorError
 from victor.tools.base import Effect, Tool, ToolContext, ToolError, ToolResult, tool
 from victor.tools.mcp_connection import McpConnection
 from victor.tools.mcp_pins import McpDefinition, Pins
 from victor.tools.mcp_results import as_tool_result
-from victor.types import JsonObject, ToolDefinition
+from victor.types import JsonObject, ToolCall, ToolDefinition
 
 __all__ = ["McpTool", "search_tools", "tool_names"]
 
@@ -58,23 +56,16 @@ class McpTool(Tool):
         reads = any(fnmatchcase(given.name, pattern) for pattern in server.reads)
         # What a server says of its own tools ("readOnlyHint") is no ground to trust it.
         effect: Effect = "read" if reads else "execute"
-        super().__init__(self._unbound, name=name, effect=effect)
+        super().__init__(
+            self._unbound,
+            name=name,
+            description=given.description,
+            parameters=given.parameters,
+            effect=effect,
+        )
         self._given = given
         self._connection = connection
         self._pins = pins
-
-    @cached_property
-    def definition(self) -> ToolDefinition:
-        return ToolDefinition(
-            name=self.name, description=self._given.description, parameters=self._given.parameters
-        )
-
-    def problem(self, arguments: Mapping[str, Any]) -> str | None:
-        try:
-            wrong = problems(dict(arguments), self._given.parameters)
-        except ConfigError as error:
-            return f"{self.name} cannot be called: {error}"
-        return f"Invalid arguments for {self.name}:\n" + "\n".join(wrong) if wrong else None
 
     async def run(self, arguments: Mapping[str, Any], context: ToolContext) -> ToolResult:
         if (problem := self.problem(arguments)) is not None:
@@ -171,6 +162,12 @@ class _Call(Tool):
 
         super().__init__(mcp_call, effect="execute")
         self._named = named
+
+    def meant(self, call: ToolCall) -> tuple[ToolCall, Tool]:
+        # Rules are about the tool that it calls, as they would be if it were offered itself.
+        found: Tool = self._named(call.arguments["tool"])
+        its = {"name": found.name, "arguments": call.arguments["arguments"]}
+        return call.model_copy(update=its), found
 
     def problem(self, arguments: Mapping[str, Any]) -> str | None:
         if (found := super().problem(arguments)) is not None:

@@ -192,6 +192,12 @@ ROWS: tuple[ModelRow, ...] = (
             efforts=_GRADED,
         ),
     ),
+    # Trained on the patches of OpenAI's own coding agent
+    # (https://cookbook.openai.com/examples/gpt4-1_prompting_guide#apply-patch).
+    *(
+        ModelRow(pattern, ModelData(patches=True))
+        for pattern in ("gpt-4.1*", "gpt-5*", "gpt-6*", "o1*", "o3*", "o4-mini*", "codex*")
+    ),
     ModelRow("text-embedding-3*", ModelData(context_window=8_191)),
     ModelRow("text-embedding-ada*", ModelData(context_window=8_191)),
 )

@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import datetime
 import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 
 import pytest
+import typing_extensions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from victor.schema import describe
+from victor.schema.functions import describe, local_names
 
 
 class Colour(Enum):
@@ -32,6 +34,10 @@ class Item(BaseModel):
 
     title: str
     count: int = 1
+
+
+class Forward(BaseModel):
+    it: Nowhere  # type: ignore[name-defined]  # noqa: F821 - the case
 
 
 class Tree(BaseModel):
@@ -374,6 +380,7 @@ def positional(name: str, /) -> None: ...
 def unsupported(good: int, bad: Unknown) -> None: ...
 def callback(bad: Callable[[], None]) -> None: ...
 def unresolved(x: Missing) -> None: ...  # type: ignore[name-defined]  # noqa: F821 - the case
+def forward(good: int, bad: Forward) -> None: ...
 def field_default(x: int = Field(default=1)) -> None: ...
 
 
@@ -386,6 +393,8 @@ def field_default(x: int = Field(default=1)) -> None: ...
         pytest.param(callback, "parameter 'bad', .* has no JSON Schema", id="callable"),
         pytest.param(unresolved, "name 'Missing' is not defined", id="unresolved"),
         pytest.param(field_default, "write parameter 'x' as Annotated", id="field-as-default"),
+        pytest.param(forward, "parameter 'bad', .* has no JSON Schema; .*not fully", id="forward"),
+        pytest.param(Greeter.greet, r"greet\(\) is a method of no object yet", id="method"),
         pytest.param(Point, "not a function", id="class-itself"),
         pytest.param(3, "not a function", id="number"),
     ],
@@ -496,3 +505,111 @@ def test_validation_never_drops_or_renames(arguments: dict[str, Any]) -> None:
     except ValueError:
         return
     assert set(checked) == set(arguments) <= {"a", "b"}
+
+
+# --- where annotations lead
+
+
+class Pair(NamedTuple):
+    left: int
+    right: str = "r"
+
+
+class Row(typing_extensions.TypedDict):
+    when: datetime.date
+
+
+def test_arguments_arrive_as_what_the_annotations_say() -> None:
+    def function(p: Point, i: Item, n: Pair, r: Row, c: Colour, o: int | None = None) -> None: ...
+
+    arguments = {
+        "p": {"x": 1},
+        "i": {"title": "t"},
+        "n": [3],
+        "r": {"when": "2020-02-03"},
+        "c": "red",
+    }
+    assert describe(function).validate(arguments) == {
+        "p": Point(1),
+        "i": Item(title="t"),
+        "n": Pair(3),
+        "r": {"when": datetime.date(2020, 2, 3)},
+        "c": Colour.RED,
+    }
+
+
+def test_types_made_inside_a_function_are_found() -> None:
+    class Local(BaseModel):
+        x: int
+
+    def inner() -> Callable[..., Any]:
+        class Deeper(Enum):
+            A = "a"
+
+        def function(one: Local, two: list[Deeper]) -> None: ...
+
+        describe(function)
+        return function
+
+    function = inner()
+    names = local_names(function)
+    assert names == {"Local": Local}  # the function round it has ended
+    with pytest.raises(TypeError, match="'Deeper' is not defined"):
+        describe(function)
+
+
+def test_names_that_were_found_earlier_are_used() -> None:
+    def inner() -> tuple[Callable[..., Any], dict[str, Any]]:
+        class Local(BaseModel):
+            x: int
+
+        def function(one: Local) -> None: ...
+
+        return function, local_names(function)
+
+    function, names = inner()
+    described = describe(function, names=names)
+    assert type(described.validate({"one": {"x": 1}})["one"]) is names["Local"]
+
+
+def returns(x: int) -> Missing:  # type: ignore[name-defined]  # noqa: F821 - for type checkers
+    return x
+
+
+def test_what_a_function_returns_need_not_be_known() -> None:
+    assert list(describe(returns).parameters["properties"]) == ["x"]
+
+
+def test_what_a_partial_has_settled_is_nobody_elses() -> None:
+    described = describe(functools.partial(greet, loud=True))
+    assert list(described.parameters["properties"]) == ["name"]
+    with pytest.raises(ValueError, match="loud: unknown parameter"):
+        described.validate({"name": "x", "loud": False})
+
+
+@pytest.mark.parametrize(
+    "annotation",
+    [
+        Injected,
+        Injected | None,
+        Annotated[Injected, "here"],
+        Annotated[Injected, "here"] | None,
+        Annotated[Injected | None, "here"],
+    ],
+)
+def test_injected_parameters_are_known_however_they_are_written(annotation: Any) -> None:
+    def function(x: int, it: Any = None) -> None: ...
+
+    function.__annotations__["it"] = annotation
+    assert describe(function).injected == ("it",)
+
+
+def test_a_schema_of_somebody_elses_is_taken_as_it_is() -> None:
+    def function(context: Injected, **given: Any) -> None:
+        """Do it."""
+
+    schema = {"type": "object", "properties": {"a": {"title": "A"}}}
+    described = describe(function, parameters=schema)
+    assert (described.name, described.description) == ("function", "Do it.")
+    assert (described.parameters, described.injected) == (schema, ("context",))
+    assert described.validate({"b": 1}) == {"b": 1}

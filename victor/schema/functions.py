@@ -10,13 +10,16 @@ import functools
 import inspect
 import json
 import re
+import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Annotated, Any, get_args, get_origin
 
-__all__ = ["Described", "describe"]
+from victor.schema.docstrings import read_docstring
+
+__all__ = ["Described", "describe", "is_method", "local_names", "name_of"]
 
 _MAX_PROBLEMS = 10
 """How many wrong arguments one error lists."""
@@ -41,33 +44,43 @@ class Described:
     """
 
 
-def describe(function: Callable[..., Any]) -> Described:
+def describe(
+    function: Callable[..., Any],
+    *,
+    names: Mapping[str, Any] | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> Described:
     """Read a function's signature, annotations and docstring.
 
     A parameter is left out of the schema if its type has the class attribute
-    `__victor_injected__ = True`. `**kwargs` allows further parameters. `Field(description=...)` or
-    a string in `Annotated` describes a parameter; otherwise the docstring does (Google, NumPy or
-    Sphinx style).
+    `__victor_injected__ = True`, or if a partial has settled it. `**kwargs` allows further
+    parameters. `Field(description=...)` or a string in `Annotated` describes a parameter; otherwise
+    the docstring does (Google, NumPy or Sphinx style).
 
     Args:
         function: a function, a bound method, a partial or an object with `__call__`.
+        names: what `local_names` said when the function was made; None looks now.
+        parameters: somebody's own JSON Schema instead of the annotations'; `validate` then checks
+            nothing.
 
     Raises:
         TypeError: a parameter is positional-only or `*args`, or its annotation has no JSON Schema.
     """
     target, name = _unwrapped(function)
-    hints = _hints(target, name)
-    parameters = {
+    hints = _hints(target, name, local_names(function) if names is None else names)
+    found = {
         key: parameter.replace(annotation=hints.get(key, Any))
         for key, parameter in _checked_signature(function, name).items()
     }
-    injected = tuple(key for key, item in parameters.items() if _is_injected(item.annotation))
-    shown = {key: item for key, item in parameters.items() if key not in injected}
+    injected = tuple(key for key, item in found.items() if _is_injected(item.annotation))
+    description, texts = read_docstring(inspect.cleandoc(target.__doc__ or ""))
+    if parameters is not None:
+        return Described(name, description, dict(parameters), injected, validate=dict)
+    shown = {key: item for key, item in found.items() if key not in injected}
     extra = next((k for k, p in shown.items() if p.kind is p.VAR_KEYWORD), None)
     shown.pop(extra or "", None)
 
     adapter, schema = _adapter(shown, name, allow_extra=extra is not None)
-    description, texts = _read_docstring(inspect.cleandoc(target.__doc__ or ""))
     for key, parameter in shown.items():
         _complete(schema["properties"][key], parameter, texts.get(key, ""))
     known = tuple(shown)
@@ -80,12 +93,51 @@ def describe(function: Callable[..., Any]) -> Described:
     )
 
 
+def name_of(function: Callable[..., Any]) -> str:
+    """Return the name a function was given where it was written.
+
+    Raises:
+        TypeError: it is no function, nor an object that can be called like one.
+    """
+    return _unwrapped(function)[1]
+
+
+def is_method(function: object) -> bool:
+    """Tell whether a function was written in the body of a class."""
+    owner = str(getattr(function, "__qualname__", "")).rpartition(".")[0]
+    return bool(owner) and not owner.endswith("<locals>")
+
+
+def local_names(function: Callable[..., Any]) -> dict[str, Any]:
+    """Return what the annotations of a function name of the functions round it.
+
+    Annotations that are text forget where they were written. So this has to be asked while the
+    function round it still runs, as a decorator does.
+    """
+    target = _unwrapped(function)[0]
+    outer = str(getattr(target, "__qualname__", "")).rpartition(".<locals>.")[0]
+    texts = (note for note in getattr(target, "__annotations__", {}).values() if outer)
+    wanted = {word for text in texts if isinstance(text, str) for word in re.findall(r"\w+", text)}
+    found: dict[str, Any] = {}
+    frame = inspect.currentframe() if wanted else None
+    while frame is not None:
+        code = frame.f_code
+        if (
+            f"{outer}.<locals>.".startswith(f"{code.co_qualname}.<locals>.")
+            and code.co_filename == target.__code__.co_filename
+        ):
+            local = frame.f_locals
+            found = {**{word: local[word] for word in wanted if word in local}, **found}
+        frame = frame.f_back
+    return found
+
+
 # --- the signature ------------------------------------------------------------------------------
 
 
 def _unwrapped(function: Callable[..., Any]) -> tuple[Any, str]:
     """Return what carries the annotations and the docstring, and the function's name."""
-    target: Any = function
+    target: Any = inspect.unwrap(function) if hasattr(function, "__wrapped__") else function
     while isinstance(target, functools.partial):
         target = target.func
     if inspect.isclass(target) or not callable(target):
@@ -95,9 +147,13 @@ def _unwrapped(function: Callable[..., Any]) -> tuple[Any, str]:
     return type(target).__call__, type(target).__name__
 
 
-def _hints(target: Any, name: str) -> dict[str, Any]:
+def _hints(target: Any, name: str, names: Mapping[str, Any]) -> dict[str, Any]:
     try:
-        return typing.get_type_hints(target, include_extras=True)
+        # Without what it returns: nobody asks for that, and it may be known to type checkers alone.
+        asked = {k: v for k, v in getattr(target, "__annotations__", {}).items() if k != "return"}
+        where = getattr(target, "__globals__", {})
+        held: Any = types.SimpleNamespace(__annotations__=asked)
+        return typing.get_type_hints(held, where, dict(names), include_extras=True)
     except NameError as error:
         raise TypeError(
             f"{name}(): cannot resolve its annotations: {error}; "
@@ -108,7 +164,16 @@ def _hints(target: Any, name: str) -> dict[str, Any]:
 def _checked_signature(function: Callable[..., Any], name: str) -> dict[str, inspect.Parameter]:
     from pydantic.fields import FieldInfo
 
-    parameters = inspect.signature(function).parameters
+    parameters = dict(inspect.signature(function).parameters)
+    if inspect.isfunction(function) and is_method(function) and {"self", "cls"} & set(parameters):
+        raise TypeError(
+            f"{name}() is a method of no object yet: take it from one, as in thing.{name}"
+        )
+    settled: Any = inspect.unwrap(function)
+    while isinstance(settled, functools.partial):
+        # What the program has settled is not the model's to know or to change.
+        parameters = {k: p for k, p in parameters.items() if k not in settled.keywords}
+        settled = settled.func
     for key, parameter in parameters.items():
         if parameter.kind is parameter.VAR_POSITIONAL:
             raise TypeError(f"{name}(): a model cannot pass *{key}; take a list instead")
@@ -122,11 +187,13 @@ def _checked_signature(function: Callable[..., Any], name: str) -> dict[str, ins
                 f"{name}(): write parameter {key!r} as Annotated[type, Field(...)] = default; "
                 "Python itself would pass the Field object as the default"
             )
-    return dict(parameters)
+    return parameters
 
 
 def _is_injected(hint: Any) -> bool:
-    return any(getattr(part, "__victor_injected__", False) for part in (hint, *get_args(hint)))
+    if get_origin(hint) in {typing.Union, types.UnionType, Annotated}:
+        return any(_is_injected(part) for part in get_args(hint))
+    return bool(getattr(hint, "__victor_injected__", False))
 
 
 # --- the schema ---------------------------------------------------------------------------------
@@ -135,19 +202,28 @@ def _is_injected(hint: Any) -> bool:
 def _adapter(
     parameters: Mapping[str, inspect.Parameter], name: str, *, allow_extra: bool
 ) -> tuple[Any, dict[str, Any]]:
-    from pydantic.errors import PydanticInvalidForJsonSchema, PydanticSchemaGenerationError
+    from pydantic.errors import (
+        PydanticInvalidForJsonSchema,
+        PydanticSchemaGenerationError,
+        PydanticUndefinedAnnotation,
+        PydanticUserError,
+    )
 
     try:
         return _typed_dict_adapter(parameters, allow_extra=allow_extra)
-    except (PydanticSchemaGenerationError, PydanticInvalidForJsonSchema) as error:
+    except (PydanticUserError, PydanticUndefinedAnnotation) as error:
         if len(parameters) > 1:  # find the one at fault
             for key, parameter in parameters.items():
                 _adapter({key: parameter}, name, allow_extra=allow_extra)
         ((key, parameter), *_) = parameters.items()
+        has_none = isinstance(error, PydanticSchemaGenerationError | PydanticInvalidForJsonSchema)
+        why = (
+            "use str, int, float, bool, list, dict, Literal, Enum, a dataclass or a pydantic model"
+        )
         raise TypeError(
             f"{name}(): the annotation of parameter {key!r}, "
             f"{inspect.formatannotation(parameter.annotation)}, has no JSON Schema; "
-            "use str, int, float, bool, list, dict, Literal, Enum, a dataclass or a pydantic model"
+            f"{why if has_none else error.message}"
         ) from error
 
 
@@ -229,64 +305,6 @@ def _tidy(schema: dict[str, Any]) -> dict[str, Any]:
     if kept := {key: clean(item) for key, item in definitions.items() if key not in inlined}:
         tidy["$defs"] = kept
     return tidy
-
-
-# --- the docstring ------------------------------------------------------------------------------
-
-_GOOGLE = re.compile(r"^(?:Args|Arguments|Parameters|Params):\s*$", re.MULTILINE)
-_NUMPY = re.compile(r"^(?:Parameters|Other Parameters)\n-{3,}\s*$", re.MULTILINE)
-_SPHINX = re.compile(
-    r"^:(?:param|parameter|arg|argument)\s+(?:[^:\n]*?\s)?\*{0,2}(\w+):", re.MULTILINE
-)
-_GOOGLE_ENTRY = re.compile(r"^\*{0,2}(\w+)\s*(?:\([^\n]*?\))?\s*:(.*)", re.DOTALL)
-_NUMPY_ENTRY = re.compile(r"^([\w*, ]+?)\s*(?::[^\n]*)?\n(.*)", re.DOTALL)
-
-
-def _read_docstring(text: str) -> tuple[str, dict[str, str]]:
-    """Split a dedented docstring into its first paragraph and the text of each parameter."""
-    first = text.split("\n\n", 1)[0]
-    texts: dict[str, str] = {}
-    for style in (_GOOGLE, _NUMPY):
-        if found := style.search(text):
-            body = text[found.end() :].lstrip("\n")
-            for entry in _entries(body, indented=style is _GOOGLE):
-                texts |= _entry(entry, _GOOGLE_ENTRY if style is _GOOGLE else _NUMPY_ENTRY)
-        first = style.split(first, 1)[0]
-    for found in _SPHINX.finditer(text):
-        rest = text[found.end() :]
-        texts[found[1]] = _one_line(re.split(r"\n(?=:)|\n\n", rest, maxsplit=1)[0])
-    return _one_line(re.split(r"^:\w+", first, maxsplit=1, flags=re.MULTILINE)[0]), texts
-
-
-def _entries(body: str, *, indented: bool) -> list[str]:
-    """Split a section into its entries; the section ends where the indentation says so."""
-    lines = body.split("\n")
-    margin = len(lines[0]) - len(lines[0].lstrip()) if indented else 0
-    if indented and not margin:
-        return []
-    entries: list[str] = []
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
-        depth = len(line) - len(line.lstrip())
-        if not line.strip():
-            continue
-        if depth < margin or (not indented and re.match(r"^-{3,}\s*$", following)):
-            break
-        if depth == margin:
-            entries.append(line[margin:])
-        elif entries:
-            entries[-1] += "\n" + line
-    return entries
-
-
-def _entry(entry: str, pattern: re.Pattern[str]) -> dict[str, str]:
-    found = pattern.match(entry)
-    if not found:
-        return {}
-    return {key.strip(" *"): _one_line(found[2]) for key in found[1].split(",")}
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
 
 
 # --- the arguments ------------------------------------------------------------------------------
