@@ -229,9 +229,10 @@ class ProviderInvalidResponseError(ProviderError):
 
     Args:
         message: as in `ProviderError`.
-        fault: what is wrong with it. `"form"`: it cannot be read. `"empty"`: it has neither text
-            nor calls. `"model"`: the model wrote a call its own server refuses. The last two are
-            tried once more and not oftener; the last says nothing against the endpoint.
+        fault: what is wrong with it. `"form"`: it cannot be read. `"page"`: it is a web page, of a
+            proxy or a wrong address. `"empty"`: it has neither text nor calls. `"model"`: the model
+            wrote a call its own server refuses. The last three are tried once more and not oftener;
+            the last says nothing against the endpoint.
         **details: the keywords of `ProviderError`.
     """
 
@@ -241,7 +242,7 @@ class ProviderInvalidResponseError(ProviderError):
         self,
         message: str,
         *,
-        fault: Literal["form", "empty", "model"] = "form",
+        fault: Literal["form", "page", "empty", "model"] = "form",
         **details: Unpack[_Details],
     ) -> None:
         super().__init__(message, **details)

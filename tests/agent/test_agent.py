@@ -211,10 +211,13 @@ async def test_only_what_was_given_goes_to_the_provider() -> None:
             return CompletionResponse(content="x")
 
     await Agent(Spy()).run("hi")
-    await Agent(Spy(), model="big", temperature=0.0, max_tokens=9, tools=[look]).run("hi")
+    given = Agent(Spy(), model="big", temperature=0.0, max_tokens=9, tools=[look])
+    await given.run("hi")
+    await Agent(Spy(), options={"seed": 1, "max_wait": 2.0}).run("hi")
     assert seen == [
         {"model": "mock", "tools": None},
         {"model": "big", "temperature": 0.0, "max_tokens": 9, "tools": [look.definition]},
+        {"model": "mock", "tools": None, "seed": 1},
     ]
 
 
@@ -247,11 +250,15 @@ def without_default() -> MockLLM:
         (lambda: Agent(without_default()), "mock has no default model: name one with model="),
         (lambda: Agent(MockLLM(), max_turns=0), "max_turns and max_invalid have to be at least 1"),
         (lambda: Agent(MockLLM(), max_tool_calls=-1), "max_tool_calls at least 0"),
+        (
+            lambda: Agent(MockLLM(), options={"tools": [], "seed": 1, "model": "big"}),
+            "options cannot hold model, tools: an agent has its own way",
+        ),
         (lambda: Agent(MockLLM(), tools=[look, look]), "two tools are named 'look'"),
         (lambda: Agent(MockLLM(), mode=cast("Any", "yolo")), "there is no mode 'yolo': use one of"),
         (lambda: Agent("no-such-provider"), "no provider is called 'no-such-provider'"),
     ],
-    ids=["model", "turns", "calls", "tools", "mode", "provider"],
+    ids=["model", "turns", "calls", "options", "tools", "mode", "provider"],
 )
 def test_wrong_setting_is_a_clear_error(make: Callable[[], Agent], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

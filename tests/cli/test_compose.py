@@ -32,9 +32,16 @@ from victor.types import (
 class _Scripted(BaseProvider):
     default_model = "m"
 
-    def __init__(self, tool_mode: Literal["native", "constrained", "none"]) -> None:
+    def __init__(
+        self,
+        tool_mode: Literal["native", "constrained", "none"],
+        *,
+        window: int | None = None,
+        most: int | None = None,
+    ) -> None:
         super().__init__()
-        self.tool_mode = tool_mode
+        self.can = Capabilities(tool_mode=tool_mode, context_window=window, max_output_tokens=most)
+        self.max_tokens = 0
         self.asked: list[str] = []
         self.tools: list[str] = []
         self.system = ""
@@ -48,7 +55,7 @@ class _Scripted(BaseProvider):
         return self.known_capabilities(model)
 
     def known_capabilities(self, model: str) -> Capabilities:
-        return Capabilities(tool_mode=self.tool_mode)
+        return self.can
 
     async def chat(
         self,
@@ -62,6 +69,7 @@ class _Scripted(BaseProvider):
     ) -> CompletionResponse:
         self.tools = [item.name for item in tools or ()]
         self.system = messages[0].content
+        self.max_tokens = max_tokens
         return CompletionResponse(content="ok", stop_reason="stop", model=model)
 
     async def stream(self, *args: Any, **kwargs: Any) -> AsyncIterator[StreamChunk]:
@@ -104,6 +112,26 @@ async def test_a_model_gets_the_tools_it_can_use(
     assert set(provider.tools) == set(tools)
     assert (agent.max_turns, agent.mode, agent.workspace) == (7, "ask", workspace)
     assert (provider.system == SYSTEM_TINY) == (tool_mode == "constrained")
+
+
+@pytest.mark.parametrize(
+    ("window", "most", "tokens"),
+    [
+        (None, None, 8_192),
+        (200_000, 64_000, 16_000),
+        (1_000_000, None, 8_192),
+        (200_000, 4_096, 4_096),
+        (8_192, None, 2_048),
+        (32_768, 32_768, 8_192),
+    ],
+)
+async def test_an_answer_may_take_what_the_model_can(
+    window: int | None, most: int | None, tokens: int, workspace: Path
+) -> None:
+    provider = _Scripted("native", window=window, most=most)
+    agent = await _plan(workspace).agent(provider, Approver(workspace, None))
+    await agent.run("hi")
+    assert provider.max_tokens == tokens
 
 
 @pytest.mark.parametrize(

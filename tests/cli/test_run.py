@@ -317,6 +317,15 @@ def test_a_time_limit_ends_the_run(llm: LLM, capsys: pytest.CaptureFixture[str])
     assert "no answer within 0.3 s (--timeout)" in err
 
 
+def test_a_provider_that_asks_for_more_time_than_there_is_is_not_waited_for(
+    llm: LLM, capsys: pytest.CaptureFixture[str]
+) -> None:
+    llm.script = [Reply(status=503, headers={"retry-after": "3600"})]
+    assert main(["run", *llm.flags, "--timeout", "30", "?"]) == 75
+    assert len(llm.requests) == 1
+    assert "503" in capsys.readouterr().err
+
+
 def test_verbose_shows_what_a_run_took(llm: LLM, capsys: pytest.CaptureFixture[str]) -> None:
     llm.script = [Reply("ok")]
     assert main(["run", *llm.flags, "-v", "?"]) == 0

@@ -76,6 +76,10 @@ TYPED: list[tuple[ProviderError, Outcome]] = [
     (errors.UnsupportedFeatureError("x"), NEUTRAL),
     (errors.ProviderInvalidResponseError("x"), FAIL),
     (
+        errors.ProviderInvalidResponseError("x", fault="page"),
+        Outcome(Vote.FAIL, True, most_retries=1),
+    ),
+    (
         errors.ProviderInvalidResponseError("x", fault="empty"),
         Outcome(Vote.FAIL, True, most_retries=1),
     ),

@@ -42,6 +42,7 @@ from victor.types import Attachment, Message, ToolCall, Usage
 __all__ = ["Agent"]
 
 _MOST_REASON = 300
+_TAKEN = frozenset({"max_tokens", "messages", "model", "on_event", "temperature", "tools"})
 
 
 class Agent:
@@ -72,10 +73,12 @@ class Agent:
         messages: an earlier conversation to continue.
         temperature: None leaves it to the provider.
         max_tokens: cap of each answer; None leaves it to the provider.
+        options: what every call of the provider gets besides, such as `reasoning_effort`, `seed`,
+            `stop`, or the guard's `timeout` and `max_wait`.
 
     Raises:
         ConfigError: no model is named and the provider has no default; two tools share a name;
-            there is no such mode; a rule cannot be read.
+            there is no such mode; a rule cannot be read; an option has a parameter of its own.
     """
 
     def __init__(
@@ -97,6 +100,7 @@ class Agent:
         messages: Sequence[Message] = (),
         temperature: float | None = None,
         max_tokens: int | None = None,
+        options: Mapping[str, Any] | None = None,
     ) -> None:
         self._owns_provider = isinstance(provider, str)
         self.provider = create_provider(provider) if isinstance(provider, str) else provider
@@ -124,7 +128,8 @@ class Agent:
         if temperature is None:
             temperature = self.provider.default_temperature
         given = {"temperature": temperature, "max_tokens": max_tokens}
-        self._options = {key: value for key, value in given.items() if value is not None}
+        self._options = _free(options or {})
+        self._options |= {key: value for key, value in given.items() if value is not None}
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -280,6 +285,14 @@ class Agent:
         if run.tool_calls + calls > self.max_tool_calls:
             return "max_tool_calls"
         return None
+
+
+def _free(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return options of calls that nothing else here decides about."""
+    if taken := _TAKEN.intersection(options):
+        names = ", ".join(sorted(taken))
+        raise ConfigError(f"options cannot hold {names}: an agent has its own way to set them")
+    return dict(options)
 
 
 def _without_files(conversation: Conversation, error: ProviderInvalidRequestError) -> bool:

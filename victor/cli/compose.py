@@ -58,6 +58,14 @@ Confirm = Callable[[str], bool]
 """Asks a yes-or-no question on a terminal."""
 
 
+_LONGEST_ANSWER = 16_000
+"""Tokens: a file of 1,500 lines, or thinking before a change. Some vendors count against the rate
+limit what an answer may take, so it is not all that a model can do."""
+
+_LONGEST_UNKNOWN = 8_192
+"""The same where nothing is known about the model."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flags:
     """What the command line said; None leaves it to the settings."""
@@ -168,6 +176,8 @@ class Plan:
         approver: Approver,
         messages: Sequence[Message] = (),
         lent: Sequence[Tool] = (),
+        *,
+        max_wait: float | None = None,
     ) -> Agent:
         """Make an agent with the tools and the instructions that fit the model.
 
@@ -177,6 +187,7 @@ class Plan:
                 memory is what the tools remember.
             messages: a conversation to go on with.
             lent: tools of servers, which a tiny model does not get.
+            max_wait: seconds; a provider that asks to wait longer is not waited for.
         """
         from victor.agent.agent import Agent
         from victor.tools.shell import confinement
@@ -205,6 +216,8 @@ class Plan:
             memory=approver.memory,
             workspace=self.workspace,
             messages=messages,
+            max_tokens=None if tiny else _longest_answer(can),
+            options=None if max_wait is None else {"max_wait": max_wait},
         )
 
     async def _capabilities(self, provider: BaseProvider, model: str) -> Capabilities:
@@ -305,6 +318,13 @@ def _workspace(given: Path | None) -> Path:
     if not path.is_dir():
         raise UsageError(f"--workspace {path} is not a directory")
     return path.resolve()
+
+
+def _longest_answer(can: Capabilities) -> int:
+    """Return how many tokens an answer may take: a quarter of what the model can hold, at most."""
+    most = _LONGEST_ANSWER if can.max_output_tokens else _LONGEST_UNKNOWN
+    window = can.context_window or 4 * most
+    return min(most, can.max_output_tokens or most, max(window // 4, 1))
 
 
 def _choice(flags: Flags, settings: Settings) -> Choice:

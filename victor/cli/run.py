@@ -187,7 +187,7 @@ async def _answer(
             limit,
             plan.provider(ask) as provider,
             plan.lent(renderer.note) as lent,
-            await plan.agent(provider, approver, lent=lent) as agent,
+            await plan.agent(provider, approver, lent=lent, max_wait=timeout_s) as agent,
         ):
             async for event in agent.stream(prompt.content, attachments=prompt.attachments):
                 renderer.show(event)

@@ -97,8 +97,11 @@ def parse_object(body: bytes, *, provider: str, model: str) -> JsonObject:
         value = _parsed(body)
     except ValueError as error:
         if looks_like_html(body):
-            raise not_ours(
-                "is a web page; is base_url right?", provider=provider, model=model
+            raise ProviderInvalidResponseError(
+                f"the answer of {provider} is a web page; is base_url right?",
+                fault="page",
+                provider=provider,
+                model=model,
             ) from None
         raise not_ours(f"is not valid JSON ({error})", provider=provider, model=model) from error
     if isinstance(value, list) and value and isinstance(value[0], Mapping):
