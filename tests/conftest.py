@@ -19,6 +19,7 @@ settings.load_profile("victor")
 # would leave the other cores idle. The rest keeps its order.
 _LONGEST = (
     "tests/test_embedded.py",
+    "tests/test_real_tools.py",
     "tests/tools/test_mcp.py",
     "tests/tools/test_shell.py",
     "tests/cli/test_chat.py",

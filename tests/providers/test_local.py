@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import inspect
 import os
 import signal
 from pathlib import Path
@@ -28,6 +29,8 @@ async def test_the_model_is_named_after_its_file_and_asked_without_chance(file: 
         assert provider.name == "local"
         assert provider.default_model == "some-model"
         assert provider.default_temperature == 0
+        for method in (provider.chat, provider.stream):
+            assert inspect.signature(method).parameters["temperature"].default == 0
         assert not provider.server.running
 
 

@@ -8,9 +8,11 @@ from victor.errors import ConfigError
 from victor.tool_calling.arguments import (
     coerced,
     coerced_arguments,
+    json_type,
     parameter_schema,
     problems,
     read_arguments,
+    resolved,
     types_of,
     unwrapped,
 )
@@ -156,3 +158,31 @@ def test_schema_that_cannot_be_used_is_an_error_and_nothing_is_fetched(
 ) -> None:
     with pytest.raises(ConfigError, match=why):
         problems({}, schema)
+
+
+@pytest.mark.parametrize(
+    ("reference", "found"),
+    [
+        ("#/a/b", 1),
+        ("#/a/x~1y~0z", 2),
+        ("#/list/1/c", 3),
+        ("#/list/2", None),
+        ("#/list/one", None),
+        ("#/none/b", None),
+        ("#a", None),
+        ("https://example.com/a", None),
+        (None, None),
+    ],
+)
+def test_a_reference_is_followed_inside_the_schema(reference: Any, found: Any) -> None:
+    root = {"a": {"b": 1, "x/y~z": 2}, "list": [{}, {"c": 3}]}
+    assert resolved(reference, root) == found
+    assert resolved("#", root) is root
+
+
+@pytest.mark.parametrize(
+    ("written", "kind"),
+    [("integer", "integer"), ("STRING", "string"), ("dict", "object"), ("date", None), (3, None)],
+)
+def test_types_are_understood_in_other_words(written: Any, kind: str | None) -> None:
+    assert json_type(written) == kind

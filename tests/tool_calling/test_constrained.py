@@ -35,6 +35,7 @@ READ = definition(
 SEARCH = definition("search", query={"type": "string"})
 LIST = definition("list_files")
 TOOLS = [READ, SEARCH, LIST]
+ANSWER_LINE = "- answer(text): No tool fits: greetings, thanks, small talk, general knowledge."
 
 
 def system(content: str) -> Message:
@@ -103,25 +104,6 @@ def test_schema_has_one_alternative_per_tool_and_one_for_the_answer() -> None:
     }
 
 
-def test_definitions_move_to_where_references_look_for_them() -> None:
-    def with_item(name: str, kind: str) -> ToolDefinition:
-        item = {"type": "object", "properties": {"next": {"$ref": "#/$defs/Item"}, "x": kind}}
-        properties = {"item": {"$ref": "#/$defs/Item"}}
-        parameters = {"type": "object", "properties": properties, "$defs": {"Item": item}}
-        return ToolDefinition(name=name, parameters=parameters)
-
-    one, two = with_item("one", "a"), with_item("two", "b")
-    schema = ConstrainedAdapter().convert_tools([one, two])["json_schema"]["schema"]
-    assert {name: item["properties"] for name, item in schema["$defs"].items()} == {
-        "one.Item": {"next": {"$ref": "#/$defs/one.Item"}, "x": "a"},
-        "two.Item": {"next": {"$ref": "#/$defs/two.Item"}, "x": "b"},
-    }
-    arguments = [option["properties"]["arguments"] for option in schema["anyOf"]]
-    assert arguments[0]["properties"] == {"item": {"$ref": "#/$defs/one.Item"}}
-    assert all("$defs" not in one for one in arguments)
-    assert "$defs" in one.parameters
-
-
 def test_tool_with_the_name_of_the_answer_is_refused() -> None:
     with pytest.raises(ConfigError, match=r"'answer' cannot be a tool's name.*tool\(name="):
         ConstrainedAdapter().prepare([user()], [definition("answer")])
@@ -129,36 +111,34 @@ def test_tool_with_the_name_of_the_answer_is_refused() -> None:
 
 # --- what is sent ---------------------------------------------------------------------------------
 
-PROMPT = """\
-You do not know what the tools would return: use a tool.
-Reply with one JSON object: call a tool.
+TASK = "Choose the one tool that does what the user asks. Reply with one JSON object."
+ASKED = f"""\
 Tools:
-- read(path): Do read.
+- read(path: a.txt|b.txt): Do read.
 - search(query): Do search.
 - list_files(): Do list_files.
-- answer(text): Only for greetings and arithmetic.
-path is one of: a.txt, b.txt
-Examples:
-What does a.txt say?
-{"tool":"read","arguments":{"path":"a.txt"}}
-What is 3 + 4?
-{"tool":"answer","arguments":{"text":"3 + 4 = 7"}}"""
+{ANSWER_LINE}
+
+Request: What does a.txt say?
+{{"tool":"read","arguments":{{"path":"a.txt"}}}}
+Request: What is in a.txt?"""
 
 
 @pytest.mark.parametrize("chain", [False, True], ids=["once", "chain"])
-def test_first_step_offers_every_tool_with_examples_and_choices(chain: bool) -> None:
+def test_first_step_shows_how_to_choose_and_offers_every_tool(chain: bool) -> None:
     picture = Attachment(media_type="image/png", url="https://example.com/a.png")
     question = user().model_copy(update={"attachments": [picture]})
     step = ConstrainedAdapter(chain=chain).prepare([question], TOOLS)
-    assert plain(step.messages) == [("system", PROMPT), ("user", question.content)]
-    assert step.messages[-1] is question
+    assert plain(step.messages)[0] == ("system", TASK)
+    assert plain(step.messages)[-1] == ("user", ASKED)
+    assert step.messages[-1].attachments == [picture]
     assert step.offers_tools
     assert offered(step.options) == ["read", "search", "list_files", "answer"]
 
 
 def test_own_system_prompt_comes_first() -> None:
     step = ConstrainedAdapter().prepare([system("Be kind."), system("Be brief."), user()], TOOLS)
-    assert step.messages[0].content == f"Be kind.\nBe brief.\n{PROMPT}"
+    assert step.messages[0].content == f"Be kind.\nBe brief.\n{TASK}"
 
 
 def test_earlier_turns_are_remembered_shortened_and_without_tools() -> None:
@@ -175,13 +155,13 @@ def test_earlier_turns_are_remembered_shortened_and_without_tools() -> None:
     ]
     for since in ([], [called("read", path="a.txt"), result("text")]):
         step = ConstrainedAdapter().prepare([*earlier, user("now"), *since], TOOLS)
-        assert plain(step.messages)[1:5] == [
+        assert plain(step.messages)[-5:-1] == [
             ("user", "one"),
             ("assistant", "x" * 600),
             ("user", "two"),
             ("assistant", "answer two"),
         ]
-        assert len(step.messages) == 6
+        assert "forgotten" not in str(plain(step.messages))
         assert "RESULT" not in step.messages[-1].content
 
 
@@ -244,7 +224,7 @@ def test_tiny_model_gets_the_other_tools_once_where_the_first_found_nothing(
     assert step.offers_tools is bool(left)
     if left:
         assert offered(step.options) == [*left, "answer"]
-        names = [line for line in step.messages[0].content.split("\n") if line.startswith("- ")]
+        names = [line for line in step.messages[-3].content.split("\n") if line.startswith("- ")]
         assert [line[2:].partition("(")[0] for line in names] == [*left, "answer"]
         assert step.messages[-1].content == (
             f"Result of read:\n{since[-1].content}\n\nNext step for: What is in a.txt?"
@@ -274,8 +254,8 @@ def test_chaining_keeps_every_tool_and_spells_out_what_happened() -> None:
     ]
     step = ConstrainedAdapter(chain=True).prepare([user("Why?"), *since], TOOLS)
     assert offered(step.options) == ["read", "search", "list_files", "answer"]
-    assert plain(step.messages)[1:] == [
-        ("user", "Why?"),
+    assert plain(step.messages)[-6:] == [
+        ("user", ASKED.replace("What is in a.txt?", "Why?")),
         ("assistant", '{"tool":"list_files","arguments":{}}'),
         ("user", "Result of the tool:\na.txt\n\nNext step for: Why?"),
         ("assistant", "Let me see."),
@@ -296,7 +276,8 @@ def test_long_results_are_cut_to_what_there_is_room_for(chain: bool, results: in
 
 def test_conversation_without_a_question_is_still_sent() -> None:
     step = ConstrainedAdapter().prepare([system("Say hello.")], TOOLS)
-    assert plain(step.messages) == [("system", PROMPT), ("system", "Say hello.")]
+    assert plain(step.messages)[0] == ("system", TASK)
+    assert plain(step.messages)[-1] == ("system", ASKED.replace("What is in a.txt?", "Say hello."))
 
 
 def test_no_conversation_at_all_is_an_error() -> None:

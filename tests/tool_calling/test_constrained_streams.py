@@ -242,10 +242,8 @@ async def test_call_that_is_cut_off_goes_back_to_the_model_and_never_runs() -> N
     provider = Tiny(f"{READ[:-5]}✂", LISTED, "7")
     result = await Agent(provider, tools=[read, list_files]).run("What is the fee?")
     refused = next(one for one in result.messages if one.role == "tool")
-    assert refused.content == (
-        "Error: the call was not run, as the call was cut off before its arguments were complete. "
-        "Send it again, complete."
-    )
+    assert refused.content.startswith("Error: the call was not run, as ")
+    assert refused.content.endswith("Send it again, complete.")
     assert provider.offers == [True, True, False]
 
 

@@ -7,7 +7,7 @@ Knows how to pick weights and to give a small model tools; what the child is and
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
 from typing import Any
 
@@ -21,9 +21,12 @@ from victor.providers.exchange import Exchange
 from victor.providers.http import HTTPProvider
 from victor.providers.request import ChatRequest, HTTPCall
 from victor.tool_calling.constrained import ConstrainedAdapter
-from victor.types import Capabilities, Capability, StreamChunk
+from victor.types import Capabilities, Capability, CompletionResponse, Message, StreamChunk
 
 __all__ = ["LocalProvider"]
+
+_TEMPERATURE = 0.0
+"""Anything above makes a small model guess: of sixty tool calls eleven more are wrong at 0.7."""
 
 _DEATH_LOOKS, _DEATH_PAUSE_S = 20, 0.01
 
@@ -71,8 +74,28 @@ class LocalProvider(HTTPProvider):
         self._server = LocalServer(self._weights, context_window=context_window)
         self._exchange = _ChildExchange(self._server)
         self.default_model = self._weights.stem
-        self.default_temperature = 0.0  # anything above makes a small model guess
+        self.default_temperature = _TEMPERATURE
         self._adapter = ConstrainedAdapter(chain=self._weights.stat().st_size >= _TINY_BYTES)
+
+    async def chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        model: str,
+        temperature: float | None = _TEMPERATURE,
+        **kwargs: Any,
+    ) -> CompletionResponse:
+        return await super().chat(messages, model=model, temperature=temperature, **kwargs)
+
+    def stream(
+        self,
+        messages: Sequence[Message],
+        *,
+        model: str,
+        temperature: float | None = _TEMPERATURE,
+        **kwargs: Any,
+    ) -> AsyncIterator[StreamChunk]:
+        return super().stream(messages, model=model, temperature=temperature, **kwargs)
 
     async def discover_capabilities(self, model: str) -> Capabilities:
         return self.known_capabilities(model)

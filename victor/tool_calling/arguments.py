@@ -22,10 +22,12 @@ __all__ = [
     "CUT_OFF",
     "coerced",
     "coerced_arguments",
+    "json_type",
     "make_call",
     "parameter_schema",
     "problems",
     "read_arguments",
+    "resolved",
     "types_of",
     "unwrapped",
 ]
@@ -102,12 +104,11 @@ def types_of(schema: Any, root: Mapping[str, Any] | None = None, depth: int = 0)
     if "type" in schema:
         stated = schema["type"]
         names = [stated] if isinstance(stated, str) else stated
-        kinds = (_KINDS.get(name.lower()) for name in names if isinstance(name, str))
-        return frozenset(kind for kind in kinds if kind)
+        return frozenset(kind for name in names if (kind := json_type(name)))
     if "const" in schema or "enum" in schema:
         return frozenset(_type_name(one) for one in schema.get("enum", [schema.get("const")]))
     if "$ref" in schema:
-        return types_of(_resolved(schema["$ref"], root), root, depth + 1)
+        return types_of(resolved(schema["$ref"], root), root, depth + 1)
     for word in ("anyOf", "oneOf", "allOf"):
         if isinstance(schema.get(word), list):
             found = [types_of(one, root, depth + 1) for one in schema[word]]
@@ -117,6 +118,11 @@ def types_of(schema: Any, root: Mapping[str, Any] | None = None, depth: int = 0)
     return frozenset({"array"}) if "items" in schema else frozenset()
 
 
+def json_type(name: Any) -> str | None:
+    """Return JSON Schema's word for a type, also of those that wrote another; None for no type."""
+    return _KINDS.get(name.lower()) if isinstance(name, str) else None
+
+
 def _type_name(value: Any) -> str:
     if value is None:
         return "null"
@@ -124,12 +130,20 @@ def _type_name(value: Any) -> str:
     return names.get(type(value), "string")
 
 
-def _resolved(reference: Any, root: Mapping[str, Any] | None) -> Any:
-    if not isinstance(reference, str) or not reference.startswith("#/"):
+def resolved(reference: Any, root: Mapping[str, Any] | None) -> Any:
+    """Return what a `$ref` refers to inside `root`; None where it is not there.
+
+    Spec: https://datatracker.ietf.org/doc/html/rfc6901
+    """
+    if not isinstance(reference, str) or not f"{reference}/".startswith("#/"):
         return None
     found: Any = root
-    for part in reference[2:].split("/"):
-        found = found.get(part.replace("~1", "/")) if isinstance(found, Mapping) else None
+    for part in reference.split("/")[1:]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(found, list) and name.isdecimal() and int(name) < len(found):
+            found = found[int(name)]
+        else:
+            found = found.get(name) if isinstance(found, Mapping) else None
     return found
 
 

@@ -1,8 +1,8 @@
 """Constrained tool calling: each answer is one JSON object, enforced by the server's grammar.
 
 The object names a tool and its arguments; the answer itself is one more tool, called `answer`. With
-it even a model of half a billion parameters always writes a valid call. The wording was chosen by
-measuring (docs/architecture.md, "The embedded model"). Knows nothing about HTTP or files.
+it even a model of half a billion parameters always writes a valid call. What the model is told is
+in `step_prompt.py`, what it is held to in `step_schema.py`. Knows nothing about HTTP or files.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 
 from victor.errors import ConfigError, ProviderInvalidRequestError
 from victor.tool_calling.adapter import (
@@ -19,6 +19,8 @@ from victor.tool_calling.adapter import (
     ToolCallingAdapter,
     ToolCallingCapabilities,
 )
+from victor.tool_calling.step_prompt import call_text, opening, with_tools
+from victor.tool_calling.step_schema import ANSWER, step_schema
 from victor.types import (
     CompletionResponse,
     JsonObject,
@@ -30,8 +32,6 @@ from victor.types import (
 
 __all__ = ["ConstrainedAdapter"]
 
-_ANSWER = "answer"
-_LEAD = "You do not know what the tools would return: use a tool."
 _FINAL = "Answer the question from the text. Be short and exact."
 _MAX_RESULTS = 8_000
 """Characters of tool results in one request: about half of a window of 4,096 tokens."""
@@ -60,19 +60,14 @@ class ConstrainedAdapter(ToolCallingAdapter):
         Raises:
             ConfigError: a tool has the name by which the model answers.
         """
-        if any(tool.name == _ANSWER for tool in tools):
+        if any(tool.name == ANSWER for tool in tools):
             raise ConfigError(
-                f"with this model {_ANSWER!r} cannot be a tool's name, as it is how the model "
+                f"with this model {ANSWER!r} cannot be a tool's name, as it is how the model "
                 "answers; set another one with tool(name=...)"
             )
-        answer = {"type": "object", "properties": {"text": {"type": "string"}}}
-        definitions: JsonObject = {}
-        options = [_call_schema(one.name, _hoisted(one, definitions)) for one in tools]
-        options.append(_call_schema(_ANSWER, answer | _closed("text")))
-        schema = {"anyOf": options} | ({"$defs": definitions} if definitions else {})
         return {
             "type": "json_schema",
-            "json_schema": {"name": "step", "strict": True, "schema": schema},
+            "json_schema": {"name": "step", "strict": True, "schema": step_schema(tools)},
         }
 
     def prepare(self, messages: Sequence[Message], tools: Sequence[ToolDefinition]) -> Step:
@@ -84,8 +79,12 @@ class ConstrainedAdapter(ToolCallingAdapter):
         left = list(tools) if self._chain else _still_useful(tools, since)
         if not left:
             return Step(_answer_from(system, earlier, question, since), offers_tools=False)
-        prompt = Message(role="system", content=_prompt(system, left))
-        rewritten = [prompt, *_remembered(earlier), question, *_spelled_out(since, question)]
+        rewritten = [
+            *opening(system, left),
+            *_remembered(earlier),
+            with_tools(question, left),
+            *_spelled_out(since, question),
+        ]
         return Step(rewritten, {"response_format": self.convert_tools(left)})
 
     def parse_tool_calls(self, response: CompletionResponse) -> CompletionResponse:
@@ -116,26 +115,6 @@ def _stop_reason(given: str | None, calls: Sequence[ToolCall] | None) -> str | N
     return "tool_calls" if calls and given == "stop" else given
 
 
-def _closed(*required: str) -> JsonObject:
-    return {"required": list(required), "additionalProperties": False}
-
-
-def _call_schema(name: str, parameters: JsonObject) -> JsonObject:
-    properties = {"tool": {"const": name}, "arguments": parameters}
-    return {"type": "object", "properties": properties} | _closed("tool", "arguments")
-
-
-def _hoisted(tool: ToolDefinition, definitions: JsonObject) -> JsonObject:
-    """Return a tool's parameters with their `$defs` moved to the root, where `$ref` looks."""
-    if "$defs" not in tool.parameters:
-        return tool.parameters
-    text = to_json(tool.parameters).decode().replace('"#/$defs/', f'"#/$defs/{tool.name}.')
-    parameters: JsonObject = from_json(text)
-    for name, schema in parameters.pop("$defs").items():
-        definitions[f"{tool.name}.{name}"] = schema
-    return parameters
-
-
 def _last_user(messages: Sequence[Message]) -> int:
     for index in range(len(messages) - 1, -1, -1):
         if messages[index].role == "user":
@@ -164,36 +143,6 @@ def _still_useful(
     return [tool for tool in tools if tool.name not in used] if failed or not specific else []
 
 
-def _prompt(system: str, tools: Sequence[ToolDefinition]) -> str:
-    lines = [system, _LEAD, "Reply with one JSON object: call a tool.", "Tools:"]
-    for tool in tools:
-        arguments = ", ".join(tool.parameters.get("properties", {}))
-        lines.append(f"- {tool.name}({arguments}): {tool.description}")
-    lines.append(f"- {_ANSWER}(text): Only for greetings and arithmetic.")
-    lines += _choices(tools)
-    examples = [
-        f"{example.request}\n{_call_text(tool.name, example.arguments)}"
-        for tool in tools
-        for example in tool.examples
-    ]
-    examples.append(f"What is 3 + 4?\n{_call_text(_ANSWER, {'text': '3 + 4 = 7'})}")
-    return "\n".join([line for line in lines if line] + ["Examples:", *examples])
-
-
-def _choices(tools: Sequence[ToolDefinition]) -> list[str]:
-    """Say which values a parameter may have; the grammar enforces them, the model has to know."""
-    lines = []
-    for tool in tools:
-        for name, schema in tool.parameters.get("properties", {}).items():
-            if isinstance(schema, dict) and "enum" in schema:
-                lines.append(f"{name} is one of: {', '.join(map(str, schema['enum']))}")
-    return lines
-
-
-def _call_text(name: str, arguments: JsonObject) -> str:
-    return to_json({"tool": name, "arguments": arguments}).decode()
-
-
 def _remembered(earlier: Sequence[Message]) -> list[Message]:
     """Return the last questions and answers before this one, shortened, without tools."""
     spoken = [one for one in earlier if one.role in {"user", "assistant"} and one.content]
@@ -213,7 +162,7 @@ def _spelled_out(since: Sequence[Message], question: Message) -> list[Message]:
             text += f"Next step for: {question.content}"
             spelled.append(Message(role="user", content=text))
         elif one.tool_calls:
-            calls = "\n".join(_call_text(call.name, call.arguments) for call in one.tool_calls)
+            calls = "\n".join(call_text(call.name, call.arguments) for call in one.tool_calls)
             spelled.append(Message(role="assistant", content=calls))
         else:
             spelled.append(one)
@@ -245,7 +194,7 @@ def _parse(written: str) -> tuple[str, list[ToolCall] | None]:
     if step is None:
         return written, None
     name, arguments = step["tool"], step.get("arguments")
-    if name == _ANSWER:
+    if name == ANSWER:
         return _text_of(step), None
     try:
         from_json(written)
@@ -269,7 +218,7 @@ def _step(written: str) -> JsonObject | None:
 
 def _text_of(step: JsonObject | None) -> str:
     """Return the text of an answer; empty for a tool call."""
-    if step is None or step["tool"] != _ANSWER:
+    if step is None or step["tool"] != ANSWER:
         return ""
     arguments = step.get("arguments")
     text = arguments.get("text") if isinstance(arguments, dict) else None
