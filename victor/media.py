@@ -26,7 +26,6 @@ __all__ = [
     "media_type_of",
     "named_type",
     "sniffed_type",
-    "too_large",
 ]
 
 _BLOCK = 2**20
@@ -197,7 +196,7 @@ def media_type_of(data: bytes, named: str | None) -> str | None:
     return named if named is not None and (proven is None or proven in _CONTAINERS) else proven
 
 
-def too_large(what: str, max_bytes: int) -> ConfigError:
+def _too_large(what: str, max_bytes: int) -> ConfigError:
     """Make the error for a file over the cap."""
     return ConfigError(
         f"{what}: more than {max_bytes:,} bytes; attach a smaller file, or raise max_bytes"
@@ -210,7 +209,7 @@ def _from_bytes(
     if not data:
         raise ConfigError(f"{what} cannot be attached: there is nothing in it")
     if len(data) > max_bytes:
-        raise too_large(what, max_bytes)
+        raise _too_large(what, max_bytes)
     found = media_type or media_type_of(data, named_type(name))
     if found is None:
         raise ConfigError(

@@ -14,9 +14,57 @@ def test_missing_names_are_taken_and_given_back(tmp_path: Path) -> None:
     (tmp_path / ".git").mkdir()
     (tmp_path / "AGENTS.md").write_text("mine")
     with guarded_names(tmp_path) as found:
-        assert list(found) == [tmp_path / name for name in PROTECTED]
+        assert list(found) == [tmp_path / name for name in (*PROTECTED, "refs")]
         assert all(path.exists() for path in found)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".git", "AGENTS.md"]
+
+
+def make_repository(place: Path) -> None:
+    (place / "HEAD").write_text("ref: refs/heads/main\n")
+    (place / "objects").mkdir()
+    (place / "refs").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("there", "taken"),
+    [
+        pytest.param([], "refs", id="nothing"),
+        pytest.param(["objects", "HEAD"], "refs", id="all-but-one"),
+        pytest.param(["refs"], "objects", id="one"),
+        pytest.param(["refs", "objects"], "HEAD", id="two"),
+    ],
+)
+def test_workspace_cannot_become_a_repository(tmp_path: Path, there: list[str], taken: str) -> None:
+    for name in there:
+        (tmp_path / name).mkdir()
+    with guarded_names(tmp_path) as found:
+        assert found[-1] == tmp_path / taken
+        assert found[-1].is_file()
+        assert found[-1].read_bytes() == b""
+        with guarded_names(tmp_path) as again:  # the same one, whoever asks
+            assert again[-1] == found[-1]
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(there)
+
+
+def test_own_directory_that_looks_like_a_placeholder_takes_no_place(tmp_path: Path) -> None:
+    (tmp_path / "refs").mkdir(0o1555)
+    with guarded_names(tmp_path) as found:
+        assert found[-1] == tmp_path / "objects"
+
+
+@pytest.mark.parametrize("kind", ["directory", "file", "bare"])
+def test_repository_stays_as_it_is(tmp_path: Path, kind: str) -> None:
+    (tmp_path / "sub").mkdir()
+    match kind:
+        case "directory":
+            (tmp_path / ".git").mkdir()
+            make_repository(tmp_path / ".git")
+        case "file":
+            (tmp_path / ".git").write_text("gitdir: sub")
+        case _:
+            make_repository(tmp_path)
+    with guarded_names(tmp_path) as found:
+        assert [path.name for path in found] == list(PROTECTED)
 
 
 def test_nothing_is_created_where_it_is_not_needed(tmp_path: Path) -> None:
@@ -29,8 +77,8 @@ def test_nothing_is_created_where_it_is_not_needed(tmp_path: Path) -> None:
 def test_placeholders_stay_while_another_command_needs_them(tmp_path: Path) -> None:
     with guarded_names(tmp_path):
         with guarded_names(tmp_path) as found:
-            assert len(found) == len(PROTECTED)
-        assert len(list(tmp_path.iterdir())) == len(PROTECTED)
+            assert len(found) == len(PROTECTED) + 1
+        assert len(list(tmp_path.iterdir())) == len(PROTECTED) + 1
     assert list(tmp_path.iterdir()) == []
 
 
@@ -42,7 +90,7 @@ def test_forgotten_placeholders_are_removed_by_the_next(tmp_path: Path) -> None:
     fcntl.flock(descriptor, fcntl.LOCK_SH)
     with guarded_names(tmp_path):
         pass
-    assert len(list(tmp_path.iterdir())) == len(PROTECTED)  # another command runs here
+    assert len(list(tmp_path.iterdir())) == len(PROTECTED) + 1  # another command runs here
     os.close(descriptor)
     with guarded_names(tmp_path):
         pass

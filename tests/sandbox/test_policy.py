@@ -92,6 +92,22 @@ def test_repositories_and_environments_in_the_workspace_are_protected(home: Path
     assert found == (workspace / ".venv", workspace / "a/b/.git", workspace / "locked/d/.git")
 
 
+def test_what_others_obey_is_protected_further_down_too(home: Path) -> None:
+    workspace = home / "project"
+    for name in ("a/.vscode", "a/b", "node_modules/c", ".claude/a"):
+        (workspace / name).mkdir(parents=True)
+    files = ["AGENTS.md", ".claude/a/CLAUDE.md", "a/b/CLAUDE.md", "a/.mcp.json", "a/agents.txt"]
+    for name in [*files, "node_modules/c/AGENTS.md"]:
+        (workspace / name).touch()
+    (workspace / "a/AGENTS.md").symlink_to("b/CLAUDE.md")
+    found = policy_for(workspace, given(home)).protected
+    assert [str(path.relative_to(workspace)) for path in found] == [
+        "a/.mcp.json",
+        "a/.vscode",
+        "a/b/CLAUDE.md",
+    ]
+
+
 def test_search_for_repositories_has_an_end(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("victor.sandbox.policy._VISITED", 3)
     (home / "project/a/b/c/d/.git").mkdir(parents=True)

@@ -19,8 +19,8 @@ PIXEL = base64.b64decode(
 
 def made() -> MCPServer:
     server = MCPServer("tests", log_level="CRITICAL")
-    words = Path(os.environ.get("MCP_WORDS", "/nonexistent"))
-    about = words.read_text() if words.exists() else "Add two numbers."
+    words = os.environ.get("MCP_WORDS")
+    about = Path(words).read_text() if words else "Add two numbers."
 
     @server.tool(description=about)
     def add(a: int, b: int) -> CallToolResult:

@@ -38,16 +38,17 @@ def tree(workspace: Path) -> Path:
     return workspace
 
 
-@pytest.fixture
-def no_ripgrep(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("victor.tools.grep.find_ripgrep", lambda: None)
+@pytest.fixture(params=[pytest.param("ripgrep", marks=needs_ripgrep), "plain"])
+def engine(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    if request.param == "plain":
+        monkeypatch.setattr("victor.tools.grep.find_ripgrep", lambda: None)
 
 
 async def run(context: ToolContext, pattern: str, **arguments: Any) -> str:
     return (await grep.run({"pattern": pattern, **arguments}, context)).content
 
 
-@needs_ripgrep
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize(
     ("pattern", "arguments", "found"),
     [
@@ -94,7 +95,7 @@ async def test_lines_are_found(
     assert await run(context, pattern, **arguments) == found
 
 
-@needs_ripgrep
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize(
     ("pattern", "arguments", "text"),
     [
@@ -118,7 +119,7 @@ async def test_search_that_cannot_be_made_is_refused(
     assert text in result.content
 
 
-@needs_ripgrep
+@pytest.mark.usefixtures("engine")
 async def test_what_is_left_out_is_said(context: ToolContext, workspace: Path) -> None:
     (workspace / "x").write_text("port\n" * 1_000 + "y" * 100_000 + "\n")
     text = await run(context, "port")
@@ -129,7 +130,7 @@ async def test_what_is_left_out_is_said(context: ToolContext, workspace: Path) -
     assert "[... " in text
 
 
-@needs_ripgrep
+@pytest.mark.usefixtures("engine")
 async def test_lines_past_the_cap_of_a_result_are_counted(
     context: ToolContext, workspace: Path
 ) -> None:
@@ -138,7 +139,7 @@ async def test_lines_past_the_cap_of_a_result_are_counted(
     assert text.endswith(" more are not shown; search more narrowly]")
 
 
-@needs_ripgrep
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize("name", ["n" * 255, "a b", "--", "é", ":1: x", "a\tb"])
 async def test_any_file_name_is_shown_whole(
     context: ToolContext, workspace: Path, name: str
@@ -149,7 +150,7 @@ async def test_any_file_name_is_shown_whole(
     assert await run(context, "x") == f"{shown}:1: x"
 
 
-@needs_ripgrep
+@pytest.mark.usefixtures("engine")
 async def test_search_ends_in_time(
     context: ToolContext, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -159,7 +160,36 @@ async def test_search_ends_in_time(
     assert found.content == "[stopped after 0 s; search in one directory]"
 
 
-@needs_ripgrep
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    "content",
+    [
+        pytest.param(b"\xef\xbb\xbfone\r\nport \xc3\xa4\r\n", id="utf-8-with-a-mark"),
+        pytest.param("\ufeff\u00e4\nport \u00e4\n".encode("utf-16-le"), id="utf-16-le"),
+        pytest.param("\ufeff\u00e4\nport \u00e4\n".encode("utf-16-be"), id="utf-16-be"),
+        pytest.param(b"one\nport \xc3\xa4", id="without-an-end"),
+    ],
+)
+async def test_every_encoding_that_ripgrep_knows_is_found(
+    context: ToolContext, workspace: Path, content: bytes
+) -> None:
+    (workspace / "x").write_bytes(content)
+    assert await run(context, "port") == "x:2: port ä"
+    assert await run(context, "port", output="files") == "x"
+
+
+@pytest.mark.usefixtures("engine")
+async def test_search_says_where_a_binary_file_ended_it(
+    context: ToolContext, workspace: Path
+) -> None:
+    (workspace / "x").write_bytes(b"port\n" + b"filler\n" * 30_000 + b"\0\nport\n")
+    first, second = (await run(context, "port")).split("\n")
+    assert first == "x:1: port"
+    assert second.startswith("x: ")
+    assert "binary file" in second
+
+
+@pytest.mark.usefixtures("engine")
 async def test_kept_output_can_be_searched(
     context: ToolContext, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -170,7 +200,7 @@ async def test_kept_output_can_be_searched(
     assert await run(context, "12345$", path="output:1", output="files") == "output:1"
 
 
-@needs_ripgrep
+@pytest.mark.usefixtures("engine")
 async def test_environment_and_configuration_have_no_say(
     context: ToolContext, tree: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -183,7 +213,7 @@ async def test_environment_and_configuration_have_no_say(
     assert not made.exists()
 
 
-@needs_ripgrep
+@pytest.mark.usefixtures("engine")
 @pytest.mark.parametrize(
     ("pattern", "path", "found"),
     [
@@ -207,16 +237,59 @@ async def test_glob_without_a_pattern_is_refused(context: ToolContext, tree: Pat
     assert "the pattern is empty" in (await glob.run({"pattern": ""}, context)).content
 
 
-SLOW = "\n[ripgrep is not installed: this took longer, without context lines; upper and lower"
-
-
-@pytest.mark.usefixtures("no_ripgrep")
-async def test_without_ripgrep_the_same_is_found_and_the_difference_said(
-    context: ToolContext, tree: Path
+@pytest.mark.usefixtures("engine")
+@pytest.mark.parametrize(
+    ("arguments", "found"),
+    [
+        ({"files": "*.[!p]?", "output": "files"}, "-e.md\nsrc/deep/c.ts"),
+        ({"files": "!src/**", "output": "files"}, "-e.md\n.github/w.yml\nbuild/out.py\nlogs/x.log"),
+        ({"path": "src", "files": "deep/*", "output": "files"}, "src/deep/c.ts"),
+        ({"path": "inside", "output": "files"}, "inside/b.py\ninside/deep/c.ts"),
+        (
+            {"ignore_case": True, "literal": True, "pattern": "IS 8080."},
+            "a.txt:1: The Port is 8080.",
+        ),
+        (
+            {"around": 1},
+            "-e.md:1: a port\n--\n.github/w.yml:1: port: 2\n--\nsrc/b.py:1- def f():\n"
+            "src/b.py:2:     return 'port'\n--\nsrc/deep/c.ts:1: port: 1",
+        ),
+    ],
+)
+async def test_with_ripgrep_or_without_the_same_is_found(
+    context: ToolContext, tree: Path, arguments: dict[str, Any], found: str
 ) -> None:
-    text = await run(context, "port$", files="*.md")
-    assert text.startswith("-e.md:1: a port" + SLOW)
-    assert (await run(context, "8.8", literal=True)).startswith("No line contains '8.8'." + SLOW)
-    found = (await glob.run({"pattern": "*.{py,ts}"}, context)).content
-    assert found.startswith("build/out.py\nsrc/b.py\nsrc/deep/c.ts" + SLOW)
-    assert "read it with offset" in await run(context, "x", path="output:1")
+    (tree / "inside").symlink_to("src")
+    assert await run(context, **{"pattern": "port", **arguments}) == found
+
+
+@pytest.mark.usefixtures("engine")
+async def test_groups_of_lines_are_apart_only_where_lines_are_between(
+    context: ToolContext, workspace: Path
+) -> None:
+    (workspace / "x").write_text("1\nport\n3\nport\n5\n6\n7\nport\nport\n")
+    lines = (await run(context, "port", around=1)).replace("x:", "").split("\n")
+    assert [line[:2] for line in lines] == ["1-", "2:", "3-", "4:", "5-", "--", "7-", "8:", "9:"]
+
+
+async def test_without_ripgrep_what_is_too_large_is_named(
+    context: ToolContext, tree: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("victor.tools.grep.find_ripgrep", lambda: None)
+    monkeypatch.setattr("victor.tools.plain._LARGEST_FILE", 28)
+    said = await run(context, "port", path="src")
+    assert said == ("src/b.py:2:     return 'port'\nsrc/deep/c.ts:1: port: 1")
+    monkeypatch.setattr("victor.tools.plain._LARGEST_FILE", 20)
+    said = await run(context, "port", path="src")
+    assert said.startswith("src/b.py: not searched, as it is larger than 0 MiB\n")
+
+
+@pytest.mark.parametrize("pattern", ["(a+)+$", r"\Ax", r"x\z", "(?=a)", "(a{1000}){1000}"])
+async def test_without_ripgrep_no_pattern_hangs(
+    context: ToolContext, workspace: Path, monkeypatch: pytest.MonkeyPatch, pattern: str
+) -> None:
+    monkeypatch.setattr("victor.tools.grep.find_ripgrep", lambda: None)
+    (workspace / "x").write_text("a" * 100_000 + "b\nx\n")
+    found = await grep.run({"pattern": pattern}, context)
+    expected = "x:2: x" if "x" in pattern else "is not a regular" if found.is_error else "No line"
+    assert expected in found.content

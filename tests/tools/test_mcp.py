@@ -4,7 +4,9 @@ import asyncio
 import os
 import shutil
 import signal
+import sys
 from dataclasses import replace
+from functools import partial
 from importlib import util
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from tests.tools.mcp_support import OLD, REAL, call, free_port, listening, progr
 from victor.agent.agent import Agent
 from victor.config.mcp_servers import McpServer
 from victor.errors import MissingDependencyError
+from victor.sandbox.policy import Policy
 from victor.sandbox.run import best_sandbox
 from victor.testing import MockLLM
 from victor.tools.base import ToolContext
@@ -90,6 +93,15 @@ async def test_a_crash_costs_its_call_and_says_what_the_server_said(
         assert "I have to go" in lost.content
         assert (await call(opened, "demo__add", context, a=1, b=1)).content == "2"
         assert opened.connections["demo"].starts == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="nobody watches elsewhere")
+async def test_a_server_that_takes_too_much_of_the_machine_is_ended(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("victor.tools.mcp_stdio.Policy", partial(Policy, processes=0))
+    async with servers(workspace, demo=program(REAL)) as opened:
+        assert "it started more than 0 processes" in opened.troubles["demo"]
 
 
 async def test_a_server_that_crashes_again_and_again_is_left_alone_for_a_while(

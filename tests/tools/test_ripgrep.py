@@ -1,13 +1,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import aclosing
 from pathlib import Path
 
 import pytest
 
 from victor.tools.base import ToolError
-from victor.tools.ripgrep import find_ripgrep, ripgrep
+from victor.tools.ripgrep import find_ripgrep, genuine, ripgrep
 
 needs_ripgrep = pytest.mark.skipif(find_ripgrep() is None, reason="needs ripgrep (make system)")
 
@@ -63,6 +64,56 @@ async def test_leaving_early_ends_the_process_and_closes_everything(workspace: P
     async with asyncio.timeout(5):
         while descriptors() > before:  # noqa: ASYNC110 - nothing tells
             await asyncio.sleep(0.01)
+
+
+WARNING = b"./binary: WARNING: stopped searching binary file after match"
+
+
+@pytest.mark.parametrize(
+    ("lines", "kept"),
+    [
+        pytest.param([b"./a\x002:4:port two\r"], True, id="line"),
+        pytest.param([b"./a\x002-4-port two\r"], True, id="line-around"),
+        pytest.param([b"./a\x002:3:port two\r"], False, id="another-place"),
+        pytest.param([b"./a\x002:4:port too\r"], False, id="another-text"),
+        pytest.param([b"./a\x002:4:port two\r\nthree\nmore"], False, id="more-than-there-is"),
+        pytest.param([b"./a\x002:4:port [... 1 more match]"], True, id="shortened"),
+        pytest.param([b"./a\x002:4:part [... 1 more match]"], False, id="shortened-another"),
+        pytest.param([b"./a\x00what"], False, id="no-line"),
+        pytest.param([b"./gone\x001:0:one"], False, id="missing"),
+        pytest.param([b"./link\x001:0:secret"], False, id="link"),
+        pytest.param([b"./links/secret.txt\x001:0:secret"], False, id="link-to-a-directory"),
+        pytest.param([b"./../outside/secret.txt\x001:0:secret"], False, id="dot-dot"),
+        pytest.param([b"./fifo\x001:0:"], False, id="fifo"),
+        pytest.param([b"./bom\x002:4:two"], True, id="byte-order-mark"),
+        pytest.param([b"./little\x002:3:tw\xc3\xb6"], True, id="utf-16"),
+        pytest.param([b"./big\x002:3:tw\xc3\xb6"], True, id="utf-16-big-endian"),
+        pytest.param([b"./big\x002:3:twx"], False, id="utf-16-another"),
+        pytest.param([b"./binary\x001:0:one", WARNING], True, id="warning-after-a-line"),
+        pytest.param([WARNING], False, id="warning-alone"),
+        pytest.param([b"--"], True, id="between-lines"),
+        pytest.param([b"<stdin>\x001:0:one"], True, id="file-that-was-opened"),
+        pytest.param([b"./a"], True, id="name"),
+        pytest.param([b"./sub"], False, id="name-of-a-directory"),
+        pytest.param([b"./links/secret.txt"], False, id="name-behind-a-link"),
+        pytest.param([b"./gone"], False, id="name-of-nothing"),
+    ],
+)
+def test_only_what_the_workspace_holds_is_genuine(
+    workspace: Path, lines: list[bytes], *, kept: bool
+) -> None:
+    (workspace / "a").write_bytes(b"one\nport two\r\nthree\n")
+    (workspace / "bom").write_bytes(b"\xef\xbb\xbfone\ntwo\n")
+    (workspace / "little").write_bytes(b"\xff\xfe" + "\u00e4\ntw\u00f6\n".encode("utf-16-le"))
+    (workspace / "big").write_bytes(b"\xfe\xff" + "\u00e4\ntw\u00f6\n".encode("utf-16-be"))
+    (workspace / "binary").write_bytes(b"one\n\0")
+    (workspace / "sub").mkdir()
+    (workspace / "link").symlink_to("../outside/secret.txt")
+    (workspace / "links").symlink_to("../outside")
+    os.mkfifo(workspace / "fifo")
+    before = descriptors()
+    assert genuine(workspace, ".", lines) == (lines if kept else [])
+    assert descriptors() == before
 
 
 def test_program_of_a_repository_is_not_taken(

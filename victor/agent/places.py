@@ -7,6 +7,7 @@ modes.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import posixpath
 import re
@@ -27,10 +28,13 @@ _OBEYED = frozenset(
         *(name.casefold() for name in PROTECTED),
         *(".bash_profile", ".bashrc", ".env", ".envrc", ".gitattributes", ".gitconfig"),
         *(".gitmodules", ".netrc", ".profile", ".ssh", ".venv", ".zshenv", ".zshrc"),
-        *("pyvenv.cfg", "sitecustomize.py", "usercustomize.py"),
+        *("conftest.py", "pyvenv.cfg", "sitecustomize.py", "usercustomize.py"),
     }
 )
 """Names that programs outside the sandbox obey, wherever they are in the workspace."""
+
+_MAKES_REPOSITORY = "head"
+"""As a file: git obeys the `config` beside it (see `victor.sandbox.masks`)."""
 
 _LOOKED_AT = 20_000
 """Entries of the workspace that are compared with a rule; with more of them it asks."""
@@ -85,16 +89,18 @@ class Places:
         # What no file name can hold, the tools refuse.
         path = path.replace("\0", "\ufffd").encode("utf-8", "replace").decode()
         full = posixpath.join(self._written, path)
-        real = os.path.realpath(full)
+        real = _resolved(full)
         names = tuple(dict.fromkeys([self._name(posixpath.normpath(full)), self._name(real)]))
         parts = {part.casefold(): part for name in names for part in name.split("/")}
+        lasts = {name.rpartition("/")[2] for name in names}
         return Place(
             text=names[0],
             real=real,
             names=names,
             is_inside=not any(name.startswith("/") for name in names),
             is_own=any(_covers(own, real) for own in self._own),
-            protected=next((part for key, part in parts.items() if key in _OBEYED), None),
+            protected=next((part for key, part in parts.items() if key in _OBEYED), None)
+            or next((last for last in lasts if last.casefold() == _MAKES_REPOSITORY), None),
         )
 
     def _name(self, path: str) -> str:
@@ -127,6 +133,14 @@ class Places:
         if len(found) == _LOOKED_AT:
             return rules[0]
         return next((r for r in rules if any(r.matches_path("read", one) for one in found)), None)
+
+
+def _resolved(path: str) -> str:
+    for _ in range(3):
+        # Fails where a link comes or goes between two looks: somebody swaps it.
+        with contextlib.suppress(OSError):
+            return os.path.realpath(path)
+    return "/"  # nowhere that is allowed
 
 
 def _covers(directory: str, path: str) -> bool:

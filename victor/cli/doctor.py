@@ -9,6 +9,8 @@ from __future__ import annotations
 import json
 import os
 import platform
+import shlex
+import stat
 import subprocess
 import sys
 from collections.abc import Callable, Iterable
@@ -131,11 +133,46 @@ def _terminal() -> Finding:
 
 
 def _settings(seen: _Seen) -> Finding:
-    from victor.config.settings import config_path, load_settings
+    from victor.config.settings import config_path, load_settings, state_path
 
     seen.settings = load_settings()
     text = str(seen.settings.path or f"no file {config_path()}: all defaults")
+    for path in (config_path(), config_path().parent, state_path()):
+        if found := _loose(path):
+            return Finding("settings", "warn", f"{text}; {found[0]}", found[1])
     return Finding("settings", "ok", text)
+
+
+def _loose(path: Path) -> tuple[str, str] | None:
+    """Tell of something of victor's that others can change, and the command that ends it."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    if os.name != "posix":
+        return None
+    mode = status.st_mode
+    if stat.S_ISDIR(mode) and mode & stat.S_ISVTX:
+        return None  # like /tmp: nobody can put something in the place of another's file
+    if status.st_uid not in {0, os.geteuid()}:
+        why, step = "belongs to somebody else", f'chown "$(id -un)" {shlex.quote(str(path))}'
+    elif mode & stat.S_IWOTH or (mode & stat.S_IWGRP and not _is_private(status.st_gid)):
+        why, step = "can be written by others", f"chmod go-w {shlex.quote(str(path))}"
+    else:
+        return None
+    return f"{path} {why}, who could change what victor may do", step
+
+
+def _is_private(group: int) -> bool:
+    """Tell whether a group has one member alone, as many systems make one for each user."""
+    import grp
+    import pwd
+
+    try:
+        name, row = pwd.getpwuid(os.geteuid()).pw_name, grp.getgrgid(group)
+    except KeyError:
+        return False
+    return row.gr_name == name and set(row.gr_mem) <= {name}
 
 
 def _sandbox(seen: _Seen) -> Finding:

@@ -2,7 +2,9 @@
 
 A name that does not exist could be created by the command, and obeyed later by a program outside
 (CVE-2026-25725). So an empty directory takes its place meanwhile; a sandbox makes it read-only. A
-symbolic link cannot be covered by a mount: it is put back afterwards. Knows nothing about mounts.
+symbolic link cannot be covered by a mount: it is put back afterwards. And as git obeys the `config`
+of a directory that looks like a repository without `.git`, an empty file takes the place of a part
+of one (https://git-scm.com/docs/gitrepository-layout). Knows nothing about mounts.
 """
 
 from __future__ import annotations
@@ -19,9 +21,13 @@ from victor.sandbox.policy import PROTECTED
 __all__ = ["guarded_names"]
 
 _MARK = 0o1000
-"""A directory that is sticky and that nobody may write to is one of ours; nobody makes such."""
+"""What is sticky and nobody may write to is one of ours; nobody makes such."""
 
-_MODE = _MARK | 0o555
+_DIRECTORY = _MARK | 0o555
+_FILE = _MARK | 0o444
+
+_REPOSITORY = ("refs", "objects", "HEAD")
+"""What git looks for, and needs all of. HEAD comes last: a file of that name confuses git."""
 
 
 @contextmanager
@@ -40,6 +46,7 @@ def guarded_names(workspace: Path, *, create: bool = True) -> Iterator[tuple[Pat
     try:
         links = _links(workspace)
         found = list(_placed(workspace, create=create))
+        found += _part_of_repository(workspace) if create else []
         yield tuple(found)
         for name, target in links.items():
             _put_back(workspace / name, target)
@@ -63,7 +70,7 @@ def _placed(workspace: Path, *, create: bool) -> Iterator[Path]:
         if create:
             # Where we may not create it (a read-only disk), the command may not either.
             with contextlib.suppress(OSError):
-                path.mkdir(_MODE)
+                path.mkdir(_DIRECTORY)
         try:
             mode = path.lstat().st_mode
         except OSError:
@@ -74,6 +81,32 @@ def _placed(workspace: Path, *, create: bool) -> Iterator[Path]:
         target = Path(os.path.realpath(path))
         if target.exists() and target != workspace and target.is_relative_to(workspace):
             yield target
+
+
+def _part_of_repository(workspace: Path) -> list[Path]:
+    """Take the place of something that is missing for the workspace itself to be a repository."""
+    git = workspace / ".git"
+    if git.is_file() or all((git / name).exists() for name in _REPOSITORY):
+        return []  # that one counts
+    for name in _REPOSITORY:
+        path = workspace / name
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, _FILE))
+        except FileExistsError:
+            if not (path.is_file() and _is_ours(path)):
+                continue
+        except OSError:
+            return []
+        return [path]
+    return []  # it is one
+
+
+def _is_ours(path: Path) -> bool:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return not stat.S_ISLNK(mode) and bool(mode & _MARK) and not mode & 0o222
 
 
 def _put_back(path: Path, target: str) -> None:
@@ -113,8 +146,9 @@ def _clear(workspace: Path, lock: int | None) -> None:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         return
-    for name in PROTECTED:
-        with contextlib.suppress(OSError):
-            mode = (workspace / name).lstat().st_mode
-            if stat.S_ISDIR(mode) and mode & _MARK and not mode & 0o222:
-                (workspace / name).rmdir()  # only ever an empty one
+    for path in (workspace / name for name in (*PROTECTED, *_REPOSITORY)):
+        with contextlib.suppress(OSError):  # only ever an empty one
+            if _is_ours(path) and path.is_dir():
+                path.rmdir()
+            elif _is_ours(path) and path.stat().st_size == 0:
+                path.unlink()

@@ -6,19 +6,18 @@ Knows nothing about permissions.
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, BinaryIO, Literal
 
 from pydantic import Field
 
 from victor.tools.base import ToolContext, ToolError, tool
-from victor.tools.files import glob_matcher, listing
+from victor.tools.globs import glob_matcher
 from victor.tools.paths import relative, shown
-from victor.tools.ripgrep import find_ripgrep, ripgrep
-from victor.tools.search import searching
+from victor.tools.plain import Plain, Wanted
+from victor.tools.ripgrep import NUMBERED, find_ripgrep, genuine, ripgrep
 from victor.tools.spill import Spill
 from victor.tools.text import FULL, within
 from victor.tools.threads import call_in_thread
@@ -32,10 +31,6 @@ _LONGEST_SHOWN = 500
 """Characters of a line."""
 
 _IGNORED = "git ignores these files"
-_SLOW = (
-    "[ripgrep is not installed: this took longer, without context lines; upper and lower case "
-    "were the same, and files that git ignores were looked at too]"
-)
 
 
 @tool(effect="read", timeout_s=60)
@@ -64,22 +59,24 @@ async def grep(
     """
     if not pattern or "\n" in pattern:
         raise ToolError("the pattern must be one line of text, and not empty")
-    program = find_ripgrep()
-    if program is None:
-        return await _without_ripgrep(context, pattern, path, files, literal=literal)
-    options = [*_options(files, output, around), f"--regexp={pattern}"]
-    options += ["--ignore-case"] if ignore_case else []
-    options += ["--fixed-strings"] if literal else []
+    wanted = Wanted(pattern, ignore_case, literal, around, output == "files", _LONGEST_SHOWN)
     if Spill.names(path):
         with context.memory.of(Spill).open(path) as kept:
-            found = ripgrep(program, options, context.workspace, path, kept=kept)
+            where = path
+            found = _lines(wanted, files, context.workspace, path, kept=kept)
             lines, ended = await _collected(found, _MOST_MATCHES)
-        where = path
     else:
-        lines, ended = await _found(program, options, context, path, _MOST_MATCHES)
         where = relative(context.workspace, path)
+        lines, ended = await _found(
+            lambda ignored: _lines(wanted, files, context.workspace, path, ignored=ignored),
+            context,
+            path,
+            _MOST_MATCHES,
+        )
     if not lines:
         return f"[{ended}]" if ended else f"No line matches {pattern!r}."
+    if output == "files":
+        lines = [line.partition(b"\0")[0] for line in lines]
     if not around:
         # ripgrep prints as its threads find, each file as a whole.
         lines.sort(key=lambda line: line.partition(b"\0")[0])
@@ -97,13 +94,13 @@ async def glob(context: ToolContext, pattern: str, path: str = ".") -> str:
     """
     if not pattern:
         raise ToolError("the pattern is empty; list_files lists everything")
-    program = find_ripgrep()
-    if program is None:
-        text = await call_in_thread(lambda: listing(context.workspace, path, pattern=pattern))
-        return f"{text}\n{_SLOW}"
     matches = glob_matcher(pattern)
     names, ended = await _found(
-        program, ["--files"], context, path, _MOST_FILES, lambda name: matches(_plain(name))
+        lambda ignored: _names(context.workspace, path, ignored=ignored),
+        context,
+        path,
+        _MOST_FILES,
+        lambda name: matches(_plain(name)),
     )
     if not names:
         return f"[{ended}]" if ended else f"No file matches {shown(pattern)}."
@@ -111,13 +108,51 @@ async def glob(context: ToolContext, pattern: str, path: str = ".") -> str:
     return _within(sorted(_joined(where, _plain(name)) for name in names), ended)
 
 
-def _options(files: str | None, output: Literal["lines", "files"], around: int) -> list[str]:
-    if output == "files":
-        options = ["--files-with-matches"]
+async def _lines(
+    wanted: Wanted,
+    files: str | None,
+    workspace: Path,
+    path: str,
+    *,
+    kept: BinaryIO | None = None,
+    ignored: bool = False,
+) -> AsyncGenerator[bytes, None]:
+    """Yield matching lines as ripgrep prints them."""
+    program = find_ripgrep()
+    if program is None:
+        plain = Plain(workspace, path, kept, ignored)
+        found = plain.lines(wanted, files)
     else:
-        options = ["--line-number", "--null", "--with-filename", "--no-heading"]
-        options += [f"--max-columns={_LONGEST_SHOWN}", "--max-columns-preview"]
-        options += [f"--context={around}", "--sort=path"] if around else []
+        options = [*_options(wanted, files), *(["--no-ignore"] if ignored else [])]
+        found = ripgrep(program, options, workspace, path, kept=kept)
+    async with aclosing(found):
+        async for line in found:
+            yield line
+
+
+async def _names(workspace: Path, path: str, *, ignored: bool) -> AsyncGenerator[bytes, None]:
+    """Yield names of files as ripgrep prints them."""
+    program = find_ripgrep()
+    if program is None:
+        found = Plain(workspace, path, ignored=ignored).names()
+    else:
+        options = ["--files", *(["--no-ignore"] if ignored else [])]
+        found = ripgrep(program, options, workspace, path)
+    async with aclosing(found):
+        async for name in found:
+            yield name
+
+
+def _options(wanted: Wanted, files: str | None) -> list[str]:
+    options = ["--line-number", "--byte-offset", "--null", "--with-filename", "--no-heading"]
+    options += [f"--max-columns={wanted.shown}", "--max-columns-preview"]
+    options += ["--ignore-case"] if wanted.ignore_case else []
+    options += ["--fixed-strings"] if wanted.literal else []
+    if wanted.first_only:
+        options += ["--max-count=1"]  # one line of each, to look at again
+    elif wanted.around:
+        options += [f"--context={wanted.around}", "--sort=path"]
+    options += [f"--regexp={wanted.pattern}"]
     if files is None:
         return options
     if "/" in files:
@@ -127,21 +162,25 @@ def _options(files: str | None, output: Literal["lines", "files"], around: int) 
 
 
 async def _found(
-    program: str,
-    options: list[str],
+    look: Callable[[bool], AsyncGenerator[bytes, None]],
     context: ToolContext,
     path: str,
     most: int,
     wanted: Callable[[bytes], bool] = bool,
 ) -> tuple[list[bytes], str]:
     """Search; where a place that was named holds nothing, also in what git ignores there."""
-    lines, ended = await _collected(
-        ripgrep(program, options, context.workspace, path), most, wanted
-    )
+    by_ripgrep = find_ripgrep() is not None
+
+    async def searched(*, ignored: bool) -> tuple[list[bytes], str]:
+        lines, ended = await _collected(look(ignored), most, wanted)
+        if by_ripgrep:
+            lines = await call_in_thread(lambda: genuine(context.workspace, path, lines))
+        return lines, ended
+
+    lines, ended = await searched(ignored=False)
     if lines or ended or relative(context.workspace, path) == ".":
         return lines, ended
-    again = ripgrep(program, [*options, "--no-ignore"], context.workspace, path)
-    lines, ended = await _collected(again, most, wanted)
+    lines, ended = await searched(ignored=True)
     return lines, ended or (_IGNORED if lines else "")
 
 
@@ -163,15 +202,12 @@ async def _collected(
     return lines, ""
 
 
-_NUMBERED = re.compile(rb"([^\0]*)\0(\d+)([:-])(.*)", re.DOTALL)
-
-
 def _line(line: bytes, where: str) -> str:
-    found = _NUMBERED.fullmatch(line)
+    found = NUMBERED.fullmatch(line)
     if found is None:
         return "--" if line == b"--" else _joined(where, _plain(line))
     name = _joined(where, _plain(found[1]))
-    return f"{name}:{_plain(found[2])}{_plain(found[3])} {_plain(found[4])}"
+    return f"{name}:{_plain(found[2])}{_plain(found[3])} {_plain(found[5])}"
 
 
 def _plain(name: bytes) -> str:
@@ -190,14 +226,3 @@ def _within(lines: list[str], ended: str) -> str:
     if len(kept) < len(lines):
         notes = [f"[{len(lines) - len(kept)} more are not shown; search more narrowly]", *notes]
     return "\n".join([*kept, *notes])
-
-
-async def _without_ripgrep(
-    context: ToolContext, pattern: str, path: str, files: str | None, *, literal: bool
-) -> str:
-    def look(workspace: Path) -> str:
-        return searching(workspace, pattern, path, regex=not literal, files=files)
-
-    if Spill.names(path):
-        raise ToolError("without ripgrep kept output cannot be searched; read it with offset")
-    return f"{await call_in_thread(lambda: look(context.workspace))}\n{_SLOW}"

@@ -1,8 +1,9 @@
 """The stdio transport of MCP: a child process, one JSON-RPC message a line, both ways.
 
 The program runs in the sandbox, with few of victor's variables; nothing it starts outlives the
-connection. What is no message on its stdout is passed over, a message beyond the limit ends the
-connection, and of its stderr the end is kept for the error. Knows nothing about sessions or tools.
+connection, and what takes too much of the machine is ended. What is no message on its stdout is
+passed over, a message beyond the limit ends the connection, and of its stderr the end is kept for
+the error. Knows nothing about sessions or tools.
 Spec: https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#stdio
 """
 
@@ -22,6 +23,7 @@ from typing import Any
 from victor.config.mcp_servers import McpServer
 from victor.config.settings import SandboxMode
 from victor.errors import ConfigError
+from victor.sandbox.limits import Watch, watched
 from victor.sandbox.policy import Policy, Sandbox, child_environment, policy_for
 from victor.sandbox.run import best_sandbox, end_command, prepared
 from victor.tools.threads import call_in_thread
@@ -65,6 +67,7 @@ class StdioTransport:
         self._most_bytes = most_bytes
         self._stderr = bytearray()
         self._why = ""
+        self._watch = Watch()
         self.alive = False
         """Whether what is opened can still carry a message."""
 
@@ -77,7 +80,8 @@ class StdioTransport:
     def trouble(self) -> str:
         """What is known about why the connection ended."""
         said = self._stderr.decode("utf-8", "replace").strip()
-        return "; its stderr ends with: ".join(part for part in (self._why, said) if part)
+        why = self._watch.broken or self._why
+        return "; its stderr ends with: ".join(part for part in (why, said) if part)
 
     @asynccontextmanager
     async def open(self) -> AsyncIterator[Any]:
@@ -101,12 +105,13 @@ class StdioTransport:
                 pass_fds=ready.descriptors,
                 start_new_session=True,
             )
-            try:
-                async with self._streams(process) as streams:
-                    yield streams
-            finally:
-                self.alive = False
-                await asyncio.shield(_ended(process))
+            with watched(process.pid, policy) as self._watch:
+                try:
+                    async with self._streams(process) as streams:
+                        yield streams
+                finally:
+                    self.alive = False
+                    await asyncio.shield(_ended(process))
 
     def _rules(self) -> tuple[Sandbox | None, Policy]:
         sandbox = best_sandbox(self._mode)

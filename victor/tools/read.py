@@ -19,9 +19,9 @@ from victor.tools.seen import SeenFiles
 from victor.tools.spill import Spill
 from victor.types import Attachment
 
-__all__ = ["read"]
+__all__ = ["IMAGES", "image_result", "pdf_text", "read"]
 
-_IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
+IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 """What the vendors that take images all take."""
 
 _LARGEST_IMAGE = 3_750_000
@@ -49,14 +49,19 @@ def read(
     content = whole_file(context.workspace, path)
     context.memory.of(SeenFiles).remember(context.workspace, path, content)
     kind = sniffed_type(content)
-    if kind in _IMAGES:
-        return _image(path, kind, content)
+    if kind in IMAGES:
+        return image_result(path, kind, content)
     if kind == "application/pdf":
-        content = _pdf_text(path, content).encode("utf-8", "replace")
+        content = pdf_text(path, content).encode("utf-8", "replace")
     return ToolResult(numbered_lines(content, path, offset=offset, limit=limit))
 
 
-def _image(path: str, kind: str, content: bytes) -> ToolResult:
+def image_result(path: str, kind: str, content: bytes) -> ToolResult:
+    """Return an image as an attachment.
+
+    Raises:
+        ToolError: it is larger than models take.
+    """
     if len(content) > _LARGEST_IMAGE:
         raise ToolError(
             f"{shown(path)!r} is an image of {len(content):,} bytes, and models take up to "
@@ -67,8 +72,12 @@ def _image(path: str, kind: str, content: bytes) -> ToolResult:
     return ToolResult(text, attachments=(Attachment(media_type=kind, data=content, name=name),))
 
 
-def _pdf_text(path: str, content: bytes) -> str:
-    """Return the text of a PDF, each page under a line with its number."""
+def pdf_text(path: str, content: bytes) -> str:
+    """Return the text of a PDF, each page under a line with its number.
+
+    Raises:
+        ToolError: it has none, cannot be read, or nothing here reads PDFs.
+    """
     try:
         pypdf = importlib.import_module("pypdf")
     except ImportError:
