@@ -17,7 +17,7 @@ from victor.types import (
     ToolExample,
 )
 
-FINAL = "Answer the question from the text. Be short and exact."
+FINAL = "Answer the user in one sentence. Repeat the figures and names of the result."
 
 
 def definition(name: str, *examples: ToolExample, **properties: JsonObject) -> ToolDefinition:
@@ -172,7 +172,7 @@ def test_after_a_result_a_tiny_model_only_answers() -> None:
     assert step.options == {}
     assert plain(step.messages) == [
         ("system", FINAL),
-        ("user", "The fee is 7.\n\nQuestion: What is the fee?"),
+        ("user", "What is the fee?\n\nThe result is:\nThe fee is 7."),
     ]
 
 

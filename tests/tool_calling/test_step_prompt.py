@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from pydantic_core import from_json
 
-from victor.tool_calling.step_prompt import call_text, opening, with_tools
+from victor.tool_calling.step_prompt import call_text, last_request, opening, with_tools
 from victor.types import Message, ToolDefinition, ToolExample
 
 TASK = "Choose the one tool that does what the user asks. Reply with one JSON object."
@@ -129,3 +129,11 @@ def test_a_step_is_written_without_spaces_and_escapes() -> None:
 def test_a_definition_without_parameters_is_a_tool_without_parameters() -> None:
     tools: Sequence[ToolDefinition] = [ToolDefinition(name="run", parameters={})]
     assert line(*tools) == "- run(): "
+
+
+def test_passages_come_before_the_question_and_other_results_after_it() -> None:
+    shown = definition("read", "Read a file.", ToolExample(request="What?", arguments={}))
+    assert last_request("How much?", "7", [shown])[1] == "7\n\nQuestion: How much?"
+    assert last_request("How much?", "7", [definition("fee")])[1] == (
+        "How much?\n\nThe result is:\n7"
+    )

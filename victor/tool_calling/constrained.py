@@ -19,7 +19,7 @@ from victor.tool_calling.adapter import (
     ToolCallingAdapter,
     ToolCallingCapabilities,
 )
-from victor.tool_calling.step_prompt import call_text, opening, with_tools
+from victor.tool_calling.step_prompt import call_text, last_request, opening, with_tools
 from victor.tool_calling.step_schema import ANSWER, step_schema
 from victor.types import (
     CompletionResponse,
@@ -32,7 +32,6 @@ from victor.types import (
 
 __all__ = ["ConstrainedAdapter"]
 
-_FINAL = "Answer the question from the text. Be short and exact."
 _MAX_RESULTS = 8_000
 """Characters of tool results in one request: about half of a window of 4,096 tokens."""
 _MAX_REMEMBERED = 600
@@ -78,7 +77,7 @@ class ConstrainedAdapter(ToolCallingAdapter):
         system = "\n".join(one.content for one in earlier if one.role == "system")
         left = list(tools) if self._chain else _still_useful(tools, since)
         if not left:
-            return Step(_answer_from(system, earlier, question, since), offers_tools=False)
+            return Step(_answer_from(system, earlier, question, since, tools), offers_tools=False)
         rewritten = [
             *opening(system, left),
             *_remembered(earlier),
@@ -175,16 +174,20 @@ def _room(since: Sequence[Message]) -> int:
 
 
 def _answer_from(
-    system: str, earlier: Sequence[Message], question: Message, since: Sequence[Message]
+    system: str,
+    earlier: Sequence[Message],
+    question: Message,
+    since: Sequence[Message],
+    tools: Sequence[ToolDefinition],
 ) -> list[Message]:
     """Write the last request: the results, then the question, and no word about tools."""
     room = _room(since)
     text = "\n\n".join(one.content[:room] for one in since if one.role == "tool")
-    lead = f"{system}\n{_FINAL}" if system else _FINAL
+    task, asked = last_request(question.content, text, tools)
     return [
-        Message(role="system", content=lead),
+        Message(role="system", content=f"{system}\n{task}" if system else task),
         *_remembered(earlier),
-        question.model_copy(update={"content": f"{text}\n\nQuestion: {question.content}"}),
+        question.model_copy(update={"content": asked}),
     ]
 
 

@@ -18,7 +18,7 @@ from victor.tool_calling.arguments import resolved
 from victor.tool_calling.step_schema import ANSWER
 from victor.types import JsonObject, Message, ToolDefinition
 
-__all__ = ["call_text", "opening", "with_tools"]
+__all__ = ["call_text", "last_request", "opening", "with_tools"]
 
 _TASK = "Choose the one tool that does what the user asks. Reply with one JSON object."
 _WORDS = f"- {ANSWER}(text): No tool fits: greetings, thanks, small talk, general knowledge."
@@ -26,6 +26,8 @@ _SHOWN_TOOLS = """\
 - book_table(restaurant, people): Reserve a table in a restaurant.
 - stock_price(company): Look up what a company's share costs.
 - resize_image(path, width): Change the size of a picture."""
+_FROM_PASSAGES = "Answer the question from the text. Be short and exact."
+_FROM_RESULT = "Answer the user in one sentence. Repeat the figures and names of the result."
 _LISTING = 4_000
 """Characters for all descriptions together: about a quarter of a window of 4,096 tokens."""
 _LONGEST, _SHORTEST = 400, 60
@@ -68,6 +70,19 @@ def with_tools(question: Message, tools: Sequence[ToolDefinition]) -> Message:
     ]
     content = _asked(listing, question.content, "".join(own))
     return question.model_copy(update={"content": content})
+
+
+def last_request(question: str, results: str, tools: Sequence[ToolDefinition]) -> tuple[str, str]:
+    """Return what to do with the results of tools, and the question with them.
+
+    Args:
+        question: the user's.
+        results: their texts.
+        tools: what was on offer; those that bring examples return passages of files.
+    """
+    if _bring_examples(tools):
+        return _FROM_PASSAGES, f"{results}\n\nQuestion: {question}"
+    return _FROM_RESULT, f"{question}\n\nThe result is:\n{results}"
 
 
 def _bring_examples(tools: Sequence[ToolDefinition]) -> bool:
