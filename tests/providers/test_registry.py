@@ -4,8 +4,9 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import pytest
@@ -121,14 +122,16 @@ def test_only_provider_classes_can_be_registered(thing: Any) -> None:
 def test_the_settings_file_gives_the_defaults(settings: Path) -> None:
     settings.write_text(
         "[providers.openai]\ntimeout = 7\nmax_retries = 0\n"
-        "[providers.mine]\ntimeout = 8\n"
+        "[providers.mine]\ntimeout = 8\nbase_url = 'http://mine.example'\n"
         "[providers.mylab]\nbase_url = 'http://lab.example/v1'\ndefault_model = 'large'\n"
     )
     openai = create_provider("openai", api_key="k")
     assert (openai.timeout, openai.max_retries) == (7, 0)
     assert create_provider("openai", api_key="k", timeout=1).timeout == 1
     register_provider("mine", Mine)
-    assert create_provider("mine").timeout == 8
+    mine = create_provider("mine")
+    assert (type(mine), mine.timeout, mine.base_url) == (Mine, 8, "http://mine.example")
+    assert create_provider("mine", base_url="http://127.0.0.1").base_url == "http://127.0.0.1"
     assert create_provider("mine", timeout=1).timeout == 1
     lab = create_provider("mylab")
     assert (lab.base_url, lab.default_model) == ("http://lab.example/v1", "large")
@@ -164,7 +167,12 @@ def _install(path: Path, entries: Sequence[str]) -> None:
     (path / "broken_plugin.py").write_text("import a_module_that_is_nowhere\n")
 
 
-def _outcomes(tmp_path: Path, entries: Sequence[str], *names: str) -> Any:
+def _outcomes(
+    tmp_path: Path,
+    entries: Sequence[str],
+    *names: str,
+    environ: Mapping[str, str] = MappingProxyType({}),
+) -> Any:
     """Return `list_providers()` and what making each provider gave, in a process of its own."""
     site = tmp_path / "site"
     _install(site, entries)
@@ -180,10 +188,10 @@ for name in sys.argv[1:]:
         made.append(f"{type(error).__name__}: {error}")
 print(json.dumps([list_providers(), made, "tiny_plugin" in sys.modules]))
 """
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
+    whole = {**os.environ, **environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(site)])}
     done = subprocess.run(
         [sys.executable, "-c", script, *names],
-        env=environ, capture_output=True, text=True, check=True, timeout=60,
+        env=whole, capture_output=True, text=True, check=True, timeout=60,
     )  # fmt: skip
     return json.loads(done.stdout)
 
@@ -212,6 +220,14 @@ def test_an_installed_package_brings_its_providers(tmp_path: Path) -> None:
         "ModuleNotFoundError: No module named 'a_module_that_is_nowhere'"
     )
     assert openai == "victor.providers.http"  # a package cannot take a built-in name
+
+
+def test_a_table_in_the_settings_is_about_the_providers_of_a_package(tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text("[providers.tiny]\nbase_url = 'http://tiny.example'\n")
+    entries = ["tiny = tiny_plugin:Good"]
+    _, made, _ = _outcomes(tmp_path, entries, "tiny", environ={"VICTOR_CONFIG": str(file)})
+    assert made == ["tiny_plugin"]
 
 
 def test_listing_does_not_import_the_packages(tmp_path: Path) -> None:

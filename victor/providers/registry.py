@@ -12,6 +12,7 @@ from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, TypeVar, overload
 
+from victor.config.catalog import VENDORS
 from victor.config.settings import Settings, load_settings
 from victor.errors import ConfigError, UnknownProviderError
 from victor.providers.base import BaseProvider
@@ -21,6 +22,8 @@ __all__ = ["ENTRY_POINTS", "create_provider", "list_providers", "register_provid
 
 ENTRY_POINTS = "victor.providers"
 """Entry-point group of packages that bring providers: `name = "package.module:Class"`."""
+
+_OURS = frozenset({"failover", "local"})
 
 _Class = TypeVar("_Class", bound=type[BaseProvider])
 
@@ -56,7 +59,7 @@ def register_provider(
 
     def register(found: _Class) -> _Class:
         _checked(found, repr(found))
-        if not replace and name in list_providers():
+        if not replace and name in {*_OURS, *VENDORS, *_registered(), *_entry_points()}:
             raise ConfigError(f"the name {name!r} is taken; pass replace=True to take it over")
         _registered()[name] = found
         return found
@@ -94,9 +97,11 @@ def create_provider(name: str, **options: Any) -> BaseProvider:
 
 
 def _made(name: str, options: dict[str, Any], settings: Settings) -> BaseProvider:
-    registered = _registered().get(name)
-    if registered is not None:
-        return registered(**options)
+    brought = _brought(name)
+    if brought is not None:
+        said = settings.providers.get(name)
+        own = {} if said is None or said.base_url is None else {"base_url": said.base_url}
+        return brought(**{**own, **options})
     if name == "failover":
         return _failover(options)
     if name == "local":
@@ -107,14 +112,20 @@ def _made(name: str, options: dict[str, Any], settings: Settings) -> BaseProvide
     if vendor is not None:
         from victor.providers.http import HTTPProvider
 
-        own: dict[str, Any] = {"models": settings.model_rows()}
+        more: dict[str, Any] = {"models": settings.model_rows()}
         if (said := settings.providers.get(name)) is not None:
-            own["throttle"] = _throttle(name, said.requests_per_minute, said.tokens_per_minute)
-        return HTTPProvider(vendor, **{**own, **options})
-    entry = _entry_points().get(name)
-    if entry is not None:
-        return _load(entry)(**options)
+            more["throttle"] = _throttle(name, said.requests_per_minute, said.tokens_per_minute)
+        return HTTPProvider(vendor, **{**more, **options})
     raise _unknown(name)
+
+
+def _brought(name: str) -> type[BaseProvider] | None:
+    """Return the class that a program or a package has for a name; None for one of ours."""
+    if (registered := _registered().get(name)) is not None:
+        return registered
+    # A table in the settings file is about the package's provider and no new vendor.
+    entry = None if name in _OURS or name in VENDORS else _entry_points().get(name)
+    return None if entry is None else _load(entry)
 
 
 def _failover(options: dict[str, Any]) -> BaseProvider:
