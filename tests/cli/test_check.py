@@ -72,6 +72,12 @@ def test_a_provider_that_works_passes_line_by_line(
     assert lines[4].endswith("forced, with arguments that fit")
 
 
+def test_an_address_may_be_given(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_COMPATIBLE_API_KEY", "right")
+    result = check("openai-compatible", "--base-url", f"{server}/v1")
+    assert result.exit_code == 0, result.output
+
+
 def test_a_wrong_key_fails_and_says_what_to_do(
     server: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -89,7 +95,7 @@ def test_a_missing_key_ends_it_before_anything_is_sent(server: str) -> None:
     assert result.exit_code == 1
     (line,) = result.stdout.splitlines()
     assert line.startswith("failed   key")
-    assert line.endswith("no API key for lab: run `victor keys set lab`, or set LAB_API_KEY")
+    assert line.endswith("no API key for lab: set LAB_API_KEY, or store one with `victor keys set lab`")
 
 
 def test_json_has_every_check(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

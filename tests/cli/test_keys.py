@@ -279,7 +279,7 @@ def test_a_good_key_is_accepted(
             ("right", 401),
             "",
             77,
-            "no API key for lab: run `victor keys set lab`, or set LAB_API_KEY",
+            "no API key for lab: set LAB_API_KEY, or store one with `victor keys set lab`",
         ),
         ((None, 401), "hunter2", 0, "lab lists 2 models to anybody: that proves nothing about the"),
         (("hunter2", 500), "hunter2", 0, "lab answers with the key from environment variable"),

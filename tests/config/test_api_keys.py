@@ -94,7 +94,7 @@ def test_own_variables_are_read_from_the_settings_file(environ: dict[str, str]) 
     path.parent.mkdir(parents=True)
     path.write_text('[providers.lab]\nbase_url = "https://lab.example"\nkey_variables = ["K"]')
     assert get_api_key("lab", environ=environ | {"K": "a"}) == "a"
-    assert missing_key_message("lab", environ=environ).endswith("or set K")
+    assert ": set K, or " in missing_key_message("lab", environ=environ)
 
 
 def test_the_process_environment_is_the_default(
@@ -325,7 +325,7 @@ def test_a_missing_key_names_the_command(
     environ: Mapping[str, str], name: str, variable: str
 ) -> None:
     assert missing_key_message(name, environ=environ) == (
-        f"no API key for {name}: run `victor keys set {name}`, or set {variable}"
+        f"no API key for {name}: set {variable}, or store one with `victor keys set {name}`"
     )
 
 

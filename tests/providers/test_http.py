@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import gzip
 import json
+from typing import Any
 
 import pytest
 
@@ -25,6 +26,7 @@ from tests.providers.loopback import (
     whole_body,
 )
 from victor.errors import (
+    ConfigError,
     ContextWindowExceededError,
     ModelNotFoundError,
     ProviderAuthError,
@@ -40,6 +42,7 @@ from victor.errors import (
     UnsupportedFeatureError,
 )
 from victor.providers import transport
+from victor.providers.registry import create_provider
 from victor.testing.faults import (
     Answer,
     FaultServer,
@@ -334,3 +337,17 @@ async def test_a_redirect_is_not_followed_and_the_key_stays_here(how: str) -> No
             await ask(provider, how)
         assert thief.connections == 0
         assert len(server.requests) == 1
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"modle": "x"}, "openai has no option modle$"),
+        ({"max_retry": 1}, "openai has no option max_retry; did you mean max_retries[?]"),
+        ({"model": "big"}, "give `model` to Agent, or to chat and stream"),
+    ],
+    ids=["unknown", "near", "model"],
+)
+def test_an_option_that_there_is_not_is_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        create_provider("openai", api_key="k", **options)

@@ -80,7 +80,7 @@ async def test_a_missing_key_warns_at_once_and_fails_at_the_call(
     async with FaultServer([CHAT]) as server:
         with caplog.at_level(logging.WARNING):
             provider = connect(server, ACME, api_key=None, max_retries=3)
-        message = "no API key for acme: run `victor keys set acme`, or set ACME_API_KEY"
+        message = "no API key for acme: set ACME_API_KEY, or store one with `victor keys set acme`"
         assert caplog.messages == [message]
         for how in ("chat", "stream"):
             with pytest.raises(ProviderAuthError) as caught:

@@ -189,7 +189,7 @@ def missing_key_message(
     _, settings = _defaults(environ, settings)
     name = _lowered(name)
     variable = key_variables(name, settings)[0]
-    return f"no API key for {name}: run `victor keys set {name}`, or set {variable}"
+    return f"no API key for {name}: set {variable}, or store one with `victor keys set {name}`"
 
 
 def list_api_keys(

@@ -57,6 +57,10 @@ _log = logging.getLogger(__name__)
 _PATIENCE_S = 5.0
 
 
+_PARAMETERS = ("api_key", "base_url", "max_retries", "throttle", "timeout", "use_circuit_breaker")
+_OPTIONS = frozenset({"retry_backoff", "retry_delay", "total_timeout"})
+
+
 class HTTPProvider(BaseProvider):
     """A provider that speaks one of victor's wires over HTTP.
 
@@ -97,6 +101,7 @@ class HTTPProvider(BaseProvider):
         throttle: Throttle | None = None,
         **kwargs: Any,
     ) -> None:
+        _check_options(vendor.name, kwargs)
         self.vendor = vendor
         keys = get_api_keys(vendor.name, api_key)
         for key in keys:
@@ -364,3 +369,18 @@ def _sendable(address: str) -> str:
     except httpx.InvalidURL as error:
         raise ConfigError(f"base_url: {error}") from None
     return address
+
+
+def _check_options(name: str, options: Mapping[str, Any]) -> None:
+    unknown = sorted(set(options) - _OPTIONS)
+    if not unknown:
+        return
+    if "model" in unknown:
+        raise ConfigError(
+            f"{name} is not made for one model: give `model` to Agent, or to chat and stream"
+        )
+    from difflib import get_close_matches
+
+    near = get_close_matches(unknown[0], [*_OPTIONS, *_PARAMETERS], n=1)
+    hint = f"; did you mean {near[0]}?" if near else ""
+    raise ConfigError(f"{name} has no option {', '.join(unknown)}{hint}")
