@@ -192,3 +192,23 @@ def test_a_hostile_line_takes_bounded_time(line: str) -> None:
 def test_any_line_is_read_without_an_exception(line: str) -> None:
     for one in commands_of(line):
         assert isinstance(one, Command)
+
+
+@pytest.mark.parametrize(
+    ("line", "reads"),
+    [
+        ("sh", True),
+        ("/bin/bash -x", True),
+        ("bash -s a", True),
+        ("bash <<< x", True),
+        ("env bash", True),
+        ("bash a.sh", False),
+        ("bash --version", False),
+        ("bash -lc x", False),
+        ("cat", False),
+        ("X=1", False),
+    ],
+)
+def test_a_shell_without_a_script_reads_one(line: str, reads: bool) -> None:
+    (found,) = commands_of(line)
+    assert found.reads_script is reads

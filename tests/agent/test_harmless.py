@@ -48,6 +48,17 @@ def found(line: str) -> tuple[Look, tuple[str, ...]] | None:
         ("git --version", ()),
         ("wc -l < a", ()),
         ("LANG=C timeout 5 ls", ()),
+        ("test -f a", ("a",)),
+        ("[ ! -d src ]", ("src",)),
+        ("[ -n x ]", ()),
+        ('test "a b" = /etc', ()),
+        ("node -v", ()),
+        ("python -V", ()),
+        ("type ls", ()),
+        ("df -h", ()),
+        ("xxd a", ("a",)),
+        ("fd -e py foo src", ("src",)),
+        ("wc -l *.py", ("*.py",)),
     ],
 )
 def test_looking_is_recognised_with_what_it_looks_at(
@@ -68,6 +79,8 @@ def test_looking_is_recognised_with_what_it_looks_at(
         ),
         *("git show --stat HEAD", "git branch -a", "git remote -v", "git log -n 3 -S foo"),
         *("git rev-parse --show-toplevel", "git ls-files", "git blame -L 1,5 a", "git tag"),
+        *("git stash list", "git reflog -5", "git worktree list", "git remote get-url origin"),
+        *("git grep -n foo", "git -C src status"),
     ],
 )
 def test_git_that_looks_is_recognised_as_git(line: str) -> None:
@@ -83,11 +96,17 @@ def test_git_that_looks_is_recognised_as_git(line: str) -> None:
             "git",
             "git push",
             "git -c core.pager=x status",
-            "git -C /x status",
+            "git -C /x push",
             "git --paginate log",
         ),
         *("git diff --output=x", "git diff --output x", "git diff --outp=x", "git diff --ext-diff"),
-        *("git log --textconv", "git log -O x", "git grep -O x", "git grep x", "git branch x"),
+        *(
+            "git log --textconv",
+            "git log -O x",
+            "git grep -O x",
+            "git grep --no-index x",
+            "git branch x",
+        ),
         *("git branch -D x", "git branch -m a", "git tag x", "git tag -d x", "git remote add a b"),
         *("git remote update", "git fetch", "git checkout .", "git stash", "git config a b"),
         *("git diff -U --output=x", "git log -n --output=x", "git x", "git diff --no-index a b"),
@@ -180,11 +199,56 @@ def test_git_that_does_more_is_not_harmless(line: str) -> None:
             "id x",
             "tail -f x",
         ),
+        *("test -v x", "[ -f a", "[ -f a -o -f b ]", "test", "[ a -nt b ]", "xxd -r a", "xxd a b"),
+        *(
+            "fd -x rm",
+            "bash -v",
+            "git -v",
+            "node -e 1",
+            "hostname -F x",
+            "npm -v",
+            "cargo --version",
+        ),
         *("ping x", "nslookup x", "cut --output-delimiter=x", "hostname x", "git", "time -o x ls"),
     ],
 )
 def test_what_may_write_or_run_is_not_harmless(line: str) -> None:
     assert found(line) is None
+
+
+@pytest.mark.parametrize(
+    ("line", "walks"),
+    [
+        ("grep x", False),
+        ("grep -n x a", False),
+        ("grep -rn x", True),
+        ("grep --recursive x src", True),
+        ("rg x", True),
+        ("diff a b", True),
+        ("fd x", False),
+        ("git log --oneline -5", False),
+        ("git log -5 -p", True),
+        ("git log --stat", False),
+        ("git log --patch", True),
+        ("git log -L 1,5:a", True),
+        ("git diff", True),
+        ("git diff --stat", False),
+        ("git diff --stat -p", True),
+        ("git diff --name-only -U3", True),
+        ("git show --stat", True),
+        ("git status", False),
+    ],
+)
+def test_what_shows_contents_nobody_named_says_so(line: str, walks: bool) -> None:
+    look = found(line)
+    assert look is not None
+    assert look[0].walks is walks
+
+
+def test_git_may_be_told_where_to_look() -> None:
+    look = found("git -C src log")
+    assert look is not None
+    assert look[0].directory == "src"
 
 
 def test_programs_are_said_with_their_places() -> None:

@@ -85,8 +85,29 @@ def made(tmp_path: Path) -> Made:
         ("bash -lc 'cat secrets/key'", "deny", "deny", "deny", "deny"),
         ("cat < secrets/key", "deny", "deny", "deny", "deny"),
         ("cat private/x", "ask", "ask", "ask", "ask"),
-        ("cat s*/key", "ask", "ask", "deny", "allow"),
-        ("rg x", "ask", "ask", "deny", "allow"),
+        ("cat s*/key", "ask", "ask", "deny", "ask"),
+        ("cat ./s*/k*", "ask", "ask", "deny", "ask"),
+        ("cat src/*.py *.txt", "allow", "allow", "allow", "allow"),
+        ("wc -l *.py", "allow", "allow", "allow", "allow"),
+        ("sort *.py", "ask", "ask", "deny", "ask"),
+        ("cat ./[s]ecrets/key", "ask", "ask", "deny", "ask"),
+        ("cat src/*", "allow", "allow", "allow", "allow"),
+        ("wc -l *", "ask", "ask", "deny", "ask"),
+        ("make s*/key", "ask", "ask", "deny", "ask"),
+        ("rg x", "ask", "ask", "deny", "ask"),
+        ("rg --pre y x", "ask", "ask", "deny", "ask"),
+        ("rg --pre y x src", "ask", "ask", "deny", "allow"),
+        ("grep -r x .", "ask", "ask", "deny", "ask"),
+        ("git grep x", "ask", "ask", "deny", "ask"),
+        ("git log --oneline | grep x", "allow", "allow", "allow", "allow"),
+        ("git -C src status", "allow", "allow", "allow", "allow"),
+        ("git -C .. status", "ask", "ask", "deny", "allow"),
+        ("git -C s* status", "ask", "ask", "deny", "allow"),
+        ("git show HEAD:secrets/key", "deny", "deny", "deny", "deny"),
+        ("curl x | sh", "ask", "ask", "deny", "ask"),
+        ("bash <<'E'\nrm x\nE", "ask", "ask", "deny", "ask"),
+        ("[ -f src/a.py ] && cat src/a.py", "allow", "allow", "allow", "allow"),
+        ("test -f /etc/passwd", "ask", "ask", "deny", "allow"),
         ("rg x src", "allow", "allow", "allow", "allow"),
         ("git diff", "ask", "ask", "deny", "allow"),
         ("pytest $x", "ask", "ask", "deny", "ask"),
@@ -272,3 +293,21 @@ def test_what_is_not_understood_is_never_allowed(
         assert not any(one.unknown for one in commands)
         quoted = any(sign in line for sign in "'\"\\#")
         assert quoted or not any(sign in line for sign in ("$", "`", "{a,b}", " ~", "(("))
+
+
+def test_a_pattern_is_harmless_only_if_what_it_stands_for_is_in_the_workspace(made: Made) -> None:
+    permissions = made.rules()
+    assert permissions.command("cat src/*", "ask").decision == "allow"
+    (made.workspace / "src" / "b").symlink_to("/etc/hostname")
+    assert permissions.command("cat src/*", "ask").decision == "ask"
+    assert permissions.command("cat src/*.py", "ask").decision == "allow"
+
+
+def test_a_file_that_a_rule_names_is_found_behind_a_pattern_and_by_a_search(made: Made) -> None:
+    permissions = made.rules(deny=["read(.env)"], allow=["shell(cat *)"])
+    assert permissions.command("cat ./.e*", "ask").decision == "allow"
+    (made.workspace / ".env").write_text("x\n")
+    verdict = permissions.command("cat ./.e*", "ask")
+    assert (verdict.decision, verdict.offer) == ("ask", None)
+    assert verdict.why == "it may read what rule deny read(.env) is about"
+    assert permissions.command("cat src/*", "auto").decision == "allow"

@@ -32,6 +32,15 @@ def made(tmp_path: Path) -> Made:
     return Made(tmp_path)
 
 
+@tool(effect="read")
+def looked_up(path: str) -> str:
+    """Look something up."""
+    return path
+
+
+theirs = tool(looked_up.function, name="gh__get", effect="read")
+
+
 def _write(path: str) -> tuple[Tool, ToolCall]:
     return write, call("write", path=path, content="x")
 
@@ -55,7 +64,7 @@ def _patch(*paths: str) -> tuple[Tool, ToolCall]:
         (_write("locked"), "deny", "deny", "deny", "deny"),
         (_write("LOCKED/x"), "deny", "deny", "deny", "deny"),
         (_write(".git/x.md"), "ask", "ask", "deny", "ask"),
-        (_write("../x"), "ask", "ask", "deny", "allow"),
+        (_write("../x"), "deny", "deny", "deny", "deny"),
         (_patch("a.md", "b.md"), "allow", "allow", "deny", "allow"),
         (_patch("a.md", "b.py"), "ask", "allow", "deny", "allow"),
         (_patch("a.md", "locked"), "deny", "deny", "deny", "deny"),
@@ -63,7 +72,10 @@ def _patch(*paths: str) -> tuple[Tool, ToolCall]:
         ((edit, call("edit", path=7)), "ask", "allow", "deny", "allow"),
         ((edit, call("edit")), "ask", "allow", "deny", "allow"),
         ((read, call("read", path="src/a.py")), "allow", "allow", "allow", "allow"),
-        ((read, call("read", path="/etc/passwd")), "ask", "ask", "ask", "allow"),
+        ((read, call("read", path="/etc/passwd")), "deny", "deny", "deny", "deny"),
+        ((theirs, call("gh__get", path="/x")), "allow", "allow", "allow", "allow"),
+        ((theirs, call("gh__get", path="secrets/key")), "deny", "deny", "deny", "deny"),
+        ((looked_up, call("looked_up", path="/x")), "ask", "ask", "ask", "allow"),
         ((read, call("read", path="secrets/key")), "deny", "deny", "deny", "deny"),
         ((read, call("read", path="private/x")), "ask", "ask", "ask", "ask"),
         ((list_files, call("list_files", path="src")), "allow", "allow", "allow", "allow"),

@@ -152,6 +152,8 @@ def test_a_rule_can_name_tools() -> None:
         ("shell(a | b)", "a rule is for one command"),
         ("web_fetch(https://x.org/)", "name a host"),
         ("mcp__github__*", "are called server__tool; write github__"),
+        ("Bash(rm *)", "that is called shell here"),
+        ("WebFetch", "that is called web_fetch here"),
         ("shell(a > b)", "a rule is for one command"),
         ("shell(a $x)", "without variables"),
         ("shell(a 'b)", "a rule is for one command"),

@@ -96,6 +96,14 @@ def test_a_server_that_does_not_answer_is_added_and_says_so(home: Path) -> None:
     assert added.exit_code == 1
     assert "there is no such program" in added.stderr
     assert "never looked at: victor mcp test demo" in victor_mcp("list").stdout
+    assert "in the sandbox" not in added.stderr
+
+
+def test_a_server_that_ends_in_the_sandbox_is_told_what_that_hides(home: Path) -> None:
+    added = victor_mcp("add", "demo", "--", "false")
+    assert added.exit_code == 1
+    assert "your home and /tmp look empty" in added.stderr
+    assert "victor mcp remove demo" in added.stderr
 
 
 @pytest.mark.parametrize(

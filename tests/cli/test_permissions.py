@@ -126,3 +126,14 @@ def test_a_wrong_flag_is_named(config: Path, arguments: tuple[str, ...]) -> None
     result = victor(*arguments)
     assert result.exit_code == ExitCode.USAGE
     assert "yolo" in result.output or "/nowhere" in result.output
+
+
+def test_explain_takes_words_that_the_shell_has_split(config: Path) -> None:
+    result = victor("explain", "--json", "git", "commit", "--", "a b")
+    assert json.loads(result.output)["command"] == "git commit 'a b'"
+
+
+def test_explain_wants_a_command(config: Path) -> None:
+    result = victor("explain", " ")
+    assert result.exit_code == ExitCode.USAGE
+    assert 'victor permissions explain "git push"' in result.output

@@ -105,3 +105,8 @@ def test_whatever_the_words_are_they_come_back_or_nothing_is_written(words: list
         return
     assert tomllib.loads(added)["mcp"]["web"] == {"command": words}
     assert without_server(added, "web") == FILE
+
+
+def test_adding_and_removing_again_leaves_nothing_behind() -> None:
+    added = with_server("", "web", {"url": "https://x.org/mcp"})
+    assert without_server(added, "web") == ""

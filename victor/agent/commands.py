@@ -39,12 +39,21 @@ _MOVES = frozenset({"pushd", "popd", "eval", "source", ".", "builtin"})
 
 _SHELLS = frozenset({"bash", "dash", "ksh", "sh", "zsh"})
 _OPAQUE = _SHELLS | {
+    *("entr", "fd", "fdfind", "npx", "trap", "unbuffer"),
     *("builtin", "busybox", "chroot", "chrt", "coproc", "doas", "env", "eval", "exec", "find"),
     *("flock", "ionice", "ltrace", "nice", "nohup", "nsenter", "parallel", "pkexec", "proot"),
     *("runuser", "script", "setpriv", "setsid", "ssh", "stdbuf", "strace", "su", "sudo"),
     *("systemd-run", "taskset", "time", "timeout", "unshare", "watch", "xargs", "command"),
 }
 """Programs that run what stands somewhere among their arguments."""
+
+_MEEK = frozenset(
+    {
+        *("cat", "echo", "du", "egrep", "fgrep", "grep", "head", "ls", "md5sum", "nl"),
+        *("sha1sum", "sha256sum", "stat", "tac", "tail", "wc"),
+    }
+)
+"""Programs that only look whatever their options are, so that `*.py` may hold one."""
 
 _QUIET_VARIABLES = frozenset({"CI", "CLICOLOR", "COLUMNS", "FORCE_COLOR", "LANG", "NO_COLOR", "TZ"})
 """Variables that make no program run another one or read a file of somebody's choice."""
@@ -89,6 +98,16 @@ class Command:
         """The words as text, with the variables in front that matter."""
         loud = [word.text for word in self.assignments if not _is_quiet(word)]
         return (*loud, *(word.text for word in self.words))
+
+    @property
+    def reads_script(self) -> bool:
+        """Whether it is a shell whose commands come from its input."""
+        program, *rest = [word.text for word in self.words] or [""]
+        is_shell = posixpath.basename(program) in _SHELLS and rest not in (
+            ["--version"],
+            ["--help"],
+        )
+        return is_shell and (all(one[:1] in {"-", "+"} for one in rest) or "-s" in rest)
 
 
 def commands_of(line: str) -> tuple[Command, ...]:
@@ -230,7 +249,7 @@ class _Parts:
         if word.unknown:
             self.troubles.append(word.unknown)
         if self.words:
-            if word.is_pattern and word.plain and not _is_safe_pattern(word):
+            if word.is_pattern and word.plain and not _is_safe_pattern(word, self.words[0].text):
                 self.troubles.append("file names may be taken for options: begin it with ./")
             self.words.append(word)
         elif not self.words and _is_assignment(word):
@@ -252,7 +271,10 @@ def _is_descriptor(text: str) -> bool:
     return not text or (text.isascii() and text.isdigit())
 
 
-def _is_safe_pattern(word: Word) -> bool:
+def _is_safe_pattern(word: Word, program: str) -> bool:
+    ends = word.text.lstrip("*")
+    if program in _MEEK and ends[:1] == "." and ends != word.text:
+        return True
     return word.text[0] not in "-*?[" and not word.text.startswith("{")
 
 

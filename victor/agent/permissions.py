@@ -14,6 +14,7 @@ import posixpath
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Literal
@@ -22,6 +23,7 @@ from victor.agent.commands import Command, commands_of
 from victor.agent.grants import Grant, Grants
 from victor.agent.harmless import harmless
 from victor.agent.places import Place, Places
+from victor.agent.reached import matching, named_places, reached_rule
 from victor.agent.repositories import is_plain_repository
 from victor.agent.rules import (
     NO_RULES,
@@ -189,12 +191,8 @@ class Permissions:
 
     def _program(self, command: Command, mode: Mode) -> Part:
         text = command.text
-        if rule := self._stopping(command):
-            return Part(text, rule.action, f"rule {rule}", str(rule))
-        if any(place.is_own for place in self._named(command)):
-            return Part(text, _own(mode), "it names victor's own settings", known=False)
-        if command.unknown:
-            return self._not_understood(text, command.unknown, mode)
+        if (caution := self._caution(command, mode)) is not None:
+            return caution
         for rule in self.rules.allow if mode != "plan" else ():
             if rule.matches_command(command):
                 return Part(text, "allow", f"rule {rule}", str(rule))
@@ -202,11 +200,29 @@ class Permissions:
             return Part(text, "allow", "it only looks")
         if mode == "auto" and command.directory is None and self._places.has_rules:
             return Part(text, "ask", "where it runs cannot be known", known=False)
+        if mode == "auto" and command.reads_script and (self.rules.deny or self.rules.ask):
+            return Part(text, "ask", "what it runs comes from its input")
         return Part(text, decide(mode, "execute"), _because(mode, "no rule allows it"))
+
+    def _caution(self, command: Command, mode: Mode) -> Part | None:
+        """Decide what no rule that allows can change."""
+        text = command.text
+        if rule := self._stopping(command):
+            return Part(text, rule.action, f"rule {rule}", str(rule))
+        if any(place.is_own for place in named_places(command, self._places)):
+            return Part(text, _own(mode), "it names victor's own settings", known=False)
+        if command.unknown:
+            return self._not_understood(text, command.unknown, mode)
+        rule = reached_rule(
+            command, self._places, self.rules, workspace=self.workspace, which=self._which
+        )
+        if rule is not None:
+            return Part(text, _own(mode), f"it may read what rule {rule} is about", str(rule))
+        return None
 
     def _stopping(self, command: Command) -> Rule | None:
         """Return the strictest rule against a command, or against a file that it names."""
-        named = list(self._named(command))
+        named = list(named_places(command, self._places))
         for rules in (self.rules.deny, self.rules.ask):
             for rule in rules:
                 if rule.matches_command(command):
@@ -221,25 +237,19 @@ class Permissions:
             decision = "ask"  # a rule may speak of it, and nobody can tell
         return Part(text, decision, f"it cannot be understood: {why}", known=False)
 
-    def _named(self, command: Command) -> Iterator[Place]:
-        """Yield the files that the words of a command may name."""
-        words = [word.text for word in command.words[1:]]
-        guessed = (word for guess in command.guesses for word in guess)
-        for text in dict.fromkeys(t for w in (*words, *guessed) for t in _path_texts(w)):
-            yield self._places.at(posixpath.join(command.directory or ".", text))
-
     def _only_looks(self, command: Command) -> bool:
         found = harmless(command, self._which)
         if found is None or command.directory is None:
             return False
         look, programs = found
-        here = self._places.at(command.directory)
+        here = self._places.at(posixpath.join(command.directory, look.directory))
         paths = [self._places.at(posixpath.join(here.text, path)) for path in look.paths]
-        if not all(one.is_inside and not one.is_own for one in (here, *paths)):
+        looked_at = chain((here, *paths), map(self._places.at, matching(paths, self.workspace)))
+        if here.is_pattern or not all(one.is_inside and not one.is_own for one in looked_at):
             return False
-        for place in (paths or [here]) if look.walks else paths:
-            if (look.walks or place.is_pattern) and self._places.rule_below(place):
-                return False
+        shown = (paths or [here]) if look.walks else []
+        if any(self._places.rule_below(place) for place in shown):
+            return False
         # A program of the workspace may be anything, whatever its name is.
         if any(self._places.at(os.path.abspath(one)).is_inside for one in programs):  # noqa: PTH100
             return False
@@ -278,8 +288,15 @@ class Permissions:
             return Verdict(decide(mode, tool.effect), _because(mode, "it names no file"))
         writes = tool.effect == "edit"
         shows = not writes and tool.name not in _NAMES_ONLY
+        # victor's own tools open files in the workspace and nowhere else: no yes could change that.
+        own = tool.function.__module__.startswith("victor.tools.")
+        outside: Decision = "deny" if own else "ask"
+        if not writes and "__" in tool.name:
+            outside = decide(mode, "read")  # a server's paths are not of this machine, or its own
         parts = [
-            self._file(self._places.at(text), mode, text, writes=writes, below=shows)
+            self._file(
+                self._places.at(text), mode, text, writes=writes, below=shows, outside=outside
+            )
             for text in texts
         ]
         verdict = strictest(parts)
@@ -294,9 +311,16 @@ class Permissions:
         return Verdict("ask", verdict.why, verdict.parts, offer)
 
     def _file(
-        self, place: Place, mode: Mode, text: str, *, writes: bool, below: bool = False
+        self,
+        place: Place,
+        mode: Mode,
+        text: str,
+        *,
+        writes: bool,
+        below: bool = False,
+        outside: Decision = "ask",
     ) -> Part:
-        """Decide about one file."""
+        """Decide about one file; `outside` is for one that is not in the workspace."""
         kind: Literal["read", "write"] = "write" if writes else "read"
         if writes and place.is_own:
             return Part(text, "deny", "victor's own settings are not the model's to change")
@@ -313,10 +337,11 @@ class Permissions:
             return Part(text, "allow", f"rule {allowed}", str(allowed))
         if writes and mode != "plan" and place.protected:
             return Part(text, "ask", f"other programs obey {place.protected}")
-        if place.is_inside or mode == "auto" or (mode == "plan" and writes):
-            effect: Effect = "edit" if writes else "read"
-            return Part(text, decide(mode, effect), _because(mode, "no rule allows the change"))
-        return Part(text, "ask", "it is outside the workspace")
+        decision = decide(mode, "edit" if writes else "read")
+        opens = mode == "auto" and outside != "deny"
+        if place.is_inside or opens or decision == "deny":
+            return Part(text, decision, _because(mode, "no rule allows the change"))
+        return Part(text, outside, "it is outside the workspace")
 
 
 def _unknown(mode: Mode) -> Decision:
@@ -335,14 +360,6 @@ def _because(mode: Mode, why: str) -> str:
             return "auto mode allows what no rule forbids"
         case _:
             return why
-
-
-def _path_texts(text: str) -> Iterator[str]:
-    """Yield what in a word may be a path: the word, and the value of an option."""
-    if not text.startswith("-"):
-        yield text
-    if "=" in text:
-        yield text.partition("=")[2]
 
 
 def _paths_of(call: ToolCall, default: str | None) -> list[str] | None:

@@ -52,6 +52,12 @@ _HOST = re.compile(r"(?:\*\.)?[a-z0-9-]+(?:\.[a-z0-9-]+)*")
 # Written plainly: what could be read in two ways matches no rule that allows.
 _ADDRESS = re.compile(r"https://([a-z0-9-]+(?:\.[a-z0-9-]+)*)(?::[0-9]+)?(?:[/?#].*)?", re.DOTALL)
 
+_FOREIGN: Mapping[str, str] = MappingProxyType(
+    {"Bash": "shell", "Edit": "write", "Read": "read", "Shell": "shell", "WebFetch": "web_fetch"}
+    | {"Write": "write"}
+)
+"""As other agents write them. Taken for the names of tools, they would stop nothing."""
+
 SHELLS = frozenset({"shell", "shell_start"})
 """The tools whose `command` is a line for the shell; rules on `shell` are about all of them."""
 
@@ -87,7 +93,11 @@ class Rule:
         """Tell whether a host is what the rule speaks of; None is one that nobody can tell."""
         if self.host is None or host is None:
             return self.host is not None and self.action != "allow"
-        return host == self.host or (self.host[0] == "*" and host.endswith(self.host[1:]))
+        # web_fetch follows redirects from x.org to www.x.org and back.
+        bare = host.removeprefix("www.")
+        hosts = (host,) if self.action == "allow" else (bare, f"www.{bare}")
+        below = self.host[1:] if self.host[0] == "*" else None
+        return any(one == self.host or (below and one.endswith(below)) for one in hosts)
 
     def matches_command(self, command: Command) -> bool:
         """Tell whether a command is what the rule speaks of.
@@ -187,13 +197,10 @@ def parsed_rule(action: Action, text: str) -> Rule:
             "the name of a tool"
         )
     tool, argument = found[1], found[2]
+    _check_name(text, tool)
     if argument is None:
         if tool in {"read", "write"}:
             raise ConfigError(f"{text!r}: say which files, as in {tool}(docs/**), or {tool}(**)")
-        if server := re.fullmatch(r"mcp__(.+__.+)", tool):
-            raise ConfigError(
-                f"{text!r}: tools of MCP servers are called server__tool; write {server[1]}"
-            )
         return Rule(action, text.strip(), tool)
     if tool not in _ARGUMENTS:
         raise ConfigError(f"{text!r}: only {', '.join(_ARGUMENTS)} take brackets; write {tool}")
@@ -211,6 +218,15 @@ def parsed_rule(action: Action, text: str) -> Rule:
         return Rule(action, text.strip(), tool, argument, host=host)
     path = _path_pattern(argument, any_case=action != "allow")
     return Rule(action, text.strip(), tool, argument, path=path)
+
+
+def _check_name(text: str, tool: str) -> None:
+    if tool in _FOREIGN:
+        raise ConfigError(f"{text!r}: that is called {_FOREIGN[tool]} here, in small letters")
+    if server := re.fullmatch(r"mcp__(.+__.+)", tool):
+        raise ConfigError(
+            f"{text!r}: tools of MCP servers are called server__tool; write {server[1]}"
+        )
 
 
 def _shell_rule(action: Action, text: str, argument: str) -> Rule:

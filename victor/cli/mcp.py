@@ -32,7 +32,9 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 
-_Name = Annotated[str, typer.Argument(help="The server's name.", show_default=False)]
+_Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The server's name.", show_default=False)
+]
 _SHOWN = 300
 
 
@@ -57,7 +59,9 @@ def add_command(
     name: _Name,
     command: Annotated[
         list[str] | None,
-        typer.Argument(help="The program and its arguments, after --.", show_default=False),
+        typer.Argument(
+            metavar="COMMAND", help="The program and its arguments, after --.", show_default=False
+        ),
     ] = None,
     *,
     url: Annotated[str | None, typer.Option(help="Instead of a program: its address.")] = None,
@@ -76,7 +80,10 @@ def add_command(
         list[str] | None, typer.Option(help="A pattern of tools that run without asking.")
     ] = None,
 ) -> None:
-    """Add a server to the settings: victor mcp add NAME -- COMMAND, or NAME --url ADDRESS."""
+    """Add a server to the settings.
+
+    victor mcp add NAME -- COMMAND, or victor mcp add NAME --url ADDRESS
+    """
     with boundary():
         given = {
             "command": command,
@@ -98,7 +105,7 @@ def add_command(
 
 @app.command("remove")
 def remove_command(name: _Name) -> None:
-    """Remove a server from the settings, with its approvals and its login."""
+    """Remove a server, its approvals and its login."""
     with boundary():
         from victor.config.mcp_table import without_server
         from victor.tools.mcp_oauth import TokenFile
@@ -122,10 +129,11 @@ def test_command(name: _Name) -> None:
 def approve_command(
     name: _Name,
     tools: Annotated[
-        list[str] | None, typer.Argument(help="Which tools; all by default.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="TOOL", help="Which tools; all by default.", show_default=False),
     ] = None,
 ) -> None:
-    """Agree to tools that came or changed since you last agreed; shows them first."""
+    """Agree to tools that came or changed; they are shown first."""
     with boundary():
         pins = _pins(name, _server(name))
         _show_changes(pins)
@@ -190,6 +198,14 @@ def _show_address(address: str) -> None:
 def _report(name: str, servers: McpServers) -> int:
     if trouble := servers.troubles.get(name):
         typer.echo(f"{name}: {one_line(trouble, 2_000)}", err=True)
+        server = _server(name)
+        if server.command is not None and server.sandbox:
+            typer.echo(
+                "next: in the sandbox your home and /tmp look empty, and there is no network. If "
+                f"it needs them: victor mcp remove {name}, then add it with --network or "
+                "--no-sandbox",
+                err=True,
+            )
         return ExitCode.FAILED
     pins = servers.pins[name]
     for one in pins.offered:

@@ -6,6 +6,7 @@ Runs nothing and asks no model. Knows nothing about how a decision is made.
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="Explain what may run without asking; list and revoke what was allowed for good.",
+    help="Explain what may run without asking; list and revoke rules.",
     add_completion=False,
     no_args_is_help=True,
     rich_markup_mode=None,
@@ -44,7 +45,7 @@ _DECISIONS = {"allow": "allowed", "ask": "asked about", "deny": "refused"}
 
 @app.command("list")
 def _list(*, workspace: _Workspace = None, as_json: _Json = False) -> None:
-    """Show the rules of the settings, and what was allowed for good in this project."""
+    """Show the settings' rules, and what was allowed for good here."""
     with boundary():
         rules, grants, mode = _in_force(workspace, None)
         stored = grants.list()
@@ -68,19 +69,23 @@ def _list(*, workspace: _Workspace = None, as_json: _Json = False) -> None:
 
 @app.command("explain")
 def _explain(
-    command: Annotated[str, typer.Argument(metavar="COMMAND", help="In quotes.")],
+    words: Annotated[list[str], typer.Argument(metavar="COMMAND", help="In quotes.")],
     *,
     mode: _ModeName = None,
     workspace: _Workspace = None,
     as_json: _Json = False,
 ) -> None:
-    """Say what would be decided about a shell command, and why; nothing is run.
+    """Say what would be decided about a shell command, and why.
 
-    Exit code: 0 allowed, 1 asked about, 4 refused.
+    Nothing is run. Exit code: 0 allowed, 1 asked about, 4 refused.
     """
     with boundary():
         from victor.agent.permissions import Permissions
 
+        # Words that the shell has split already are quoted again, as each was one.
+        command = words[0] if len(words) == 1 else shlex.join(words)
+        if not command.strip():
+            raise UsageError('say which command, as in: victor permissions explain "git push"')
         rules, grants, chosen = _in_force(workspace, mode)
         permissions = Permissions(Path(grants.workspace), rules, grants)
         verdict = permissions.command(command, chosen)

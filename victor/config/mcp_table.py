@@ -60,7 +60,8 @@ def without_server(content: str, name: str) -> str:
         if not inside:
             kept.append(line)
     rest = {key: item for key, item in before.items() if key != name}
-    return _checked("".join(kept).rstrip("\n") + "\n", rest, content)
+    left = "".join(kept).strip("\n")
+    return _checked(f"{left}\n" if left else "", rest, content)
 
 
 def _servers(content: str) -> dict[str, Any]:

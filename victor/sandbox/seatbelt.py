@@ -39,6 +39,17 @@ _START = """\
 (allow file-write-data (literal "/dev/null") (literal "/dev/zero") (literal "/dev/tty"))
 """
 
+# Beside the sockets: who looks up names, and who knows which certificates the system trusts.
+_NETWORK = """\
+(allow network*)
+(allow system-socket)
+(allow mach-lookup
+  (global-name "com.apple.SystemConfiguration.DNSConfiguration")
+  (global-name "com.apple.SystemConfiguration.configd")
+  (global-name "com.apple.networkd")
+  (global-name "com.apple.trustd.agent"))
+"""
+
 
 @dataclass(frozen=True, slots=True)
 class Seatbelt:
@@ -81,7 +92,7 @@ def profile(policy: Policy, guarded: Sequence[Path], temporary: Path) -> str:
         _rule("allow", "file-read* file-write*", [workspace, temporary]),
         _rule("deny", "file-write*", sorted({*names, *guarded, *policy.protected})),
         _rule("deny", "file-read* file-write*", inside),
-        "(allow network*)\n(allow system-socket)\n" if policy.network else "",
+        _NETWORK if policy.network else "",
     ]
     return _START + "".join(lines)
 

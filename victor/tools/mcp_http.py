@@ -7,6 +7,7 @@ Spec: https://modelcontextprotocol.io/specification/2025-11-25/basic/transports#
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -25,6 +26,8 @@ _MOST_BYTES = 16 * 2**20
 """Of one answer, and of one event of a stream."""
 _STREAM_BYTES = 64 * _MOST_BYTES
 """Of one stream, which may last as long as the connection."""
+_QUIET = logging.NullHandler()
+"""Who listens to the package's log still hears it; on nobody's terminal it is a traceback."""
 _AWAY = frozenset({502, 503, 504})
 """A proxy answered, or the server is not up yet: no answer of the protocol."""
 
@@ -73,6 +76,7 @@ class HttpTransport:
         import httpx2
         from mcp.client.streamable_http import streamable_http_client
 
+        logging.getLogger("mcp").addHandler(_QUIET)  # the same one is added once
         self._unheard, self.trouble = False, ""
         client = httpx2.AsyncClient(
             headers={"Accept-Encoding": "identity", **self._token()},
