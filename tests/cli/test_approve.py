@@ -55,7 +55,7 @@ def _call(item: Tool, **arguments: object) -> ToolCall:
         ("\x1b", False),
         (None, False),
         ("use git mv instead", "use git mv instead"),
-        ("sure", "sure"),
+        ("sure, but not now", "sure, but not now"),
     ],
     ids=str,
 )
@@ -72,6 +72,29 @@ async def test_enter_alone_asks_again(tmp_path: Path) -> None:
     assert await Approver(tmp_path, person.ask)(_call(shell, command="make"), shell) is True
     assert len(person.questions) == 3
     assert "make" not in person.questions[1]
+
+
+@pytest.mark.parametrize("typed", ["ok", "Sure", "yep", "?", "yy", "1"])
+async def test_a_slip_is_neither_a_yes_nor_a_reason(typed: str, tmp_path: Path) -> None:
+    person = _Person(typed, "n")
+    assert await Approver(tmp_path, person.ask)(_call(shell, command="make"), shell) is False
+    assert person.questions[1].startswith("That is neither yes nor a reason.\n[y]es")
+
+
+async def test_a_short_reason_in_another_script_is_one(tmp_path: Path) -> None:
+    person = _Person("不行")
+    assert await Approver(tmp_path, person.ask)(_call(shell, command="make"), shell) == "不行"
+
+
+@pytest.mark.parametrize("columns", [60, 100])
+async def test_the_choices_leave_room_for_the_answer(
+    columns: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    person = _Person("n")
+    await Approver(tmp_path, person.ask)(_call(write, path="b", content="y"), write)
+    assert person.questions[0].endswith("or say why not: ")
+    assert max(map(len, person.questions[0].split("\n")[-2:])) <= columns - len("session")
 
 
 async def test_allowing_an_edit_covers_edits_and_nothing_else(tmp_path: Path) -> None:

@@ -232,6 +232,27 @@ def test_a_failed_turn_is_shown_and_the_conversation_goes_on(llm: LLM, opened: O
         assert screen.end() == 0
 
 
+def test_the_mode_changes_in_the_conversation_and_stays(
+    llm: LLM, opened: Open, workspace: Path
+) -> None:
+    llm.script = [WRITE, Reply("Refused."), WRITE, Reply("Done.")]
+    with opened() as screen:
+        for typed, shown in [
+            ("/mode", "mode ask"),
+            ("/mode all", "no mode 'all': use one of ask, accept-edits, plan, auto"),
+            ("/mode plan", "mode plan"),
+            ("/model other", "using openai-compatible / other"),
+            ("write", "Refused."),
+            ("/mode accept-edits", "mode accept-edits"),
+            ("write", "Done."),
+        ]:
+            screen.ready()
+            assert not (workspace / "new.txt").exists()
+            screen.type(typed + "\r")
+            screen.see(shown)
+    assert (workspace / "new.txt").exists()
+
+
 def test_a_spent_budget_is_said(llm: LLM, opened: Open) -> None:
     llm.script = [Reply(calls=[("read", {"path": "README.md"})])]
     with opened("--max-turns", "1") as screen:
@@ -252,7 +273,7 @@ def test_commands_help_change_and_clear(llm: LLM, opened: Open) -> None:
             ("/clear", "starts anew"),
             ("third", "three"),
             ("/exti", "did you mean /exit?"),
-            ("/etc/hosts", "/help lists the commands"),
+            ("/etc/hosts", "/help lists the commands. To ask"),
         ]:
             screen.ready()
             screen.type(typed + "\r")

@@ -154,7 +154,7 @@ def test_a_mistake_in_a_text_that_fits_no_line_is_only_told() -> None:
         (["local: ok", "--every", "5"], "--every 5: column 1: expected a duration such as 30s"),
         (["local: ok", "--for", "2 m"], "--for 2 m: column 1: expected a duration such as 30s"),
         (["local: ok", "--every", "1s", "--for", "3h"], "at most 1000 requests"),
-        (["anthropic: ok"], "--provider and --fallback choose routes"),
+        (["anthropic: ok"], "--provider NAME and --fallback NAME choose routes"),
     ],
     ids=["nothing", "every", "for", "many", "stranger"],
 )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 
+import httpx
 import pytest
 import typer
 
@@ -12,6 +13,7 @@ from victor.cli.exits import (
     boundary,
     exit_code,
     next_step,
+    print_bug,
     print_error,
     retry_after,
 )
@@ -79,6 +81,8 @@ class _AuthorsError(ProviderError):
         (BrokenPipeError(), 141),
         (KeyboardInterrupt(), 130),
         (RuntimeError("x"), 1),
+        (ConnectionRefusedError(111, "x"), 75),
+        (httpx.ConnectError("x"), 75),
     ],
     ids=lambda value: repr(value) if isinstance(value, BaseException) else str(value),
 )
@@ -97,7 +101,7 @@ def test_every_kind_of_failure_has_its_code(error: BaseException, code: int) -> 
         (UsageError("x"), None),
         (ConfigError("x"), "victor doctor"),
         (ProviderConnectionError("x"), "victor doctor"),
-        (ModelNotFoundError("x"), "choose another model (--model)"),
+        (ModelNotFoundError("x"), "choose another model (--model; in a conversation, /model)"),
         (
             ContextWindowExceededError("x"),
             "ask for less, or choose a model with a larger window (--model)",
@@ -131,9 +135,35 @@ def test_a_step_that_the_message_names_is_not_repeated(capsys: pytest.CaptureFix
     assert capsys.readouterr().err == "victor: error: run: victor models pull m\n"
 
 
+@pytest.mark.parametrize(
+    ("message", "lines"),
+    [
+        ("pass base_url (--base-url URL)", 1),
+        ("no such rule; `victor permissions list` shows them", 1),
+        ("config.toml: mode: expected one of ask, plan", 2),
+    ],
+    ids=["flag", "command", "neither"],
+)
+def test_doctor_is_for_messages_that_name_no_way_out(
+    message: str, lines: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    print_error(ConfigError(message))
+    assert len(capsys.readouterr().err.splitlines()) == lines
+
+
 def test_an_error_without_a_text_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     print_error(TimeLimitError())
     assert capsys.readouterr().err == "victor: error: TimeLimitError\n"
+
+
+def test_a_connection_that_failed_is_no_bug(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("VICTOR_DEBUG", raising=False)
+    print_bug(httpx.ConnectError("All connection attempts failed"))
+    assert capsys.readouterr().err == (
+        "victor: error: ConnectError: All connection attempts failed\nnext: victor doctor\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -28,10 +28,22 @@ def test_help_lists_every_command(flag: str, capsys: pytest.CaptureFixture[str])
     assert len(out.splitlines()) <= 25
 
 
-@pytest.mark.parametrize("command", ["run", "chat", "models", "providers", "keys", "doctor"])
-def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([command, "--help"]) == 0
-    assert f"Usage: victor {command}" in capsys.readouterr().out
+@pytest.mark.parametrize("flag", ["-h", "--help"])
+@pytest.mark.parametrize(
+    "command",
+    [
+        *("run", "chat", "models", "providers", "keys", "permissions", "mcp", "drill", "doctor"),
+        *("models pull", "providers check", "keys set", "permissions explain", "mcp add"),
+    ],
+)
+def test_every_command_has_help(
+    command: str, flag: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    assert main([*command.split(), flag]) == 0
+    out = capsys.readouterr().out
+    assert f"Usage: victor {command}" in out
+    assert "..." not in out.partition("\nCommands:")[2], "a summary is cut"
 
 
 @pytest.mark.parametrize(

@@ -102,6 +102,17 @@ def test_a_failed_call_says_why(live: bool) -> None:
     assert _shown([failed], live=live) == "✗ read README.md (0.01 s): no such file\n"
 
 
+def test_several_wrong_arguments_are_told_apart() -> None:
+    failed = _finished(
+        READ,
+        "Error: Invalid arguments for edit:\nold: field required\nedits[0].x: unknown",
+        is_error=True,
+    )
+    assert _shown([failed]).endswith(
+        ": Invalid arguments for edit: old: field required; edits[0].x: unknown\n"
+    )
+
+
 def test_a_call_after_open_text_starts_a_line() -> None:
     assert _shown([TextDelta("I look"), _finished(READ)]) == "I look\n● read README.md (0.01 s)\n"
 

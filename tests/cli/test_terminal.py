@@ -213,6 +213,32 @@ async def test_esc_at_a_question_needs_no_enter(
     assert termios.tcgetattr(slave) == before
 
 
+@pytest.mark.parametrize("keys", [b"\x1b", b"\x04"], ids=["esc", "ctrl-d"])
+async def test_a_question_that_no_enter_ends_ends_its_line(
+    keys: bytes, terminal: tuple[int, int]
+) -> None:
+    master, slave = terminal
+    watch = KeyWatch(slave)
+    shown: list[str] = []
+    with watch.watching():
+        answer = asyncio.ensure_future(asker(shown.append, watch)("sure? "))
+        await asyncio.to_thread(_wait_for_echo, slave)
+        os.write(master, keys)
+        await asyncio.wait_for(answer, 5)
+    assert shown == ["sure? ", "\n"]
+
+
+async def test_a_question_that_is_interrupted_ends_its_line(terminal: tuple[int, int]) -> None:
+    watch = KeyWatch(terminal[1])
+    shown: list[str] = []
+    with watch.watching():
+        answer = asyncio.ensure_future(asker(shown.append, watch)("sure? "))
+        await asyncio.to_thread(_wait_for_echo, terminal[1])
+        answer.cancel()
+        await asyncio.wait([answer])
+    assert shown == ["sure? ", "\n"]
+
+
 async def test_questions_are_put_one_at_a_time(terminal: tuple[int, int]) -> None:
     master, slave = terminal
     shown: asyncio.Queue[str] = asyncio.Queue()

@@ -180,7 +180,7 @@ async def test_a_model_that_is_not_listed_is_told() -> None:
             return ["other"]
 
     report = await conformance.run(Hidden())
-    assert _found(report, "models") == ("ok", "1 models, and large is not among them")
+    assert _found(report, "models") == ("ok", "1 model, and large is not among them")
 
 
 async def test_a_refused_key_ends_the_checks() -> None:

@@ -19,7 +19,7 @@ from victor.cli.changes import planned_changes
 from victor.cli.questions import model_asker
 from victor.cli.render import Colour, paint
 from victor.cli.sanitize import one_line
-from victor.cli.width import marked
+from victor.cli.width import columns, marked
 from victor.tools.context import Memory, ToolContext, ToolError
 from victor.types import ToolCall
 
@@ -100,9 +100,7 @@ class Approver:
                 f"there is no terminal to ask on{because}; --mode {mode} or a rule in the "
                 "settings' [permissions] may allow it beforehand"
             )
-        every = f"every {tool.name}" if tool.effect == "edit" else "exactly this"
-        always = ", [a]lways" if offer else ""
-        choices = f"[y]es, [n]o, [s]ession: {every}{always}, or say why not: "
+        choices = _choices(tool, offer)
         shown = preview(
             call,
             tool,
@@ -125,12 +123,12 @@ class Approver:
                     question = f"This cannot be allowed for good. {choices}"
                 case "a" | "allow" | "always":
                     return self._remembered(offer)
-                case "" if typed is not None:
-                    question = choices
-                case "" | "n" | "no" | "\x1b":
+                case "n" | "no" | "\x1b":
                     return False
+                case unclear if typed is not None and _is_no_reason(unclear):
+                    question = f"{_UNCLEAR}\n{choices}" if unclear else choices
                 case _:
-                    return (typed or "").strip()
+                    return (typed or "").strip() or False
 
     def _judged(self, call: ToolCall, tool: Tool) -> tuple[str, str | None]:
         """Return why a call is asked about, and the rule that would allow it for good."""
@@ -163,6 +161,26 @@ class Approver:
                 colour = colours.get(line[:5])
             painted.append(paint(line, colour, on=True) if colour else line)
         return "\n".join(painted)
+
+
+def _choices(tool: Tool, offer: str | None) -> str:
+    every = f"every {tool.name}" if tool.effect == "edit" else "exactly this"
+    always = ", [a]lways" if offer else ""
+    choices = f"[y]es, [n]o, [s]ession: {every}{always}, "
+    last = "or say why not: "
+    # A terminal that is too narrow would break it in a word.
+    fits = len(choices + last) + _ANSWER <= columns()
+    return choices + last if fits else f"{choices.rstrip()}\n{last}"
+
+
+def _is_no_reason(typed: str) -> bool:
+    """Tell whether it is a slip, or something like a yes; a model could learn nothing from it."""
+    return typed.isascii() and len(typed) <= len("okay") and len(typed.split()) < 2
+
+
+_UNCLEAR = "That is neither yes nor a reason."
+_ANSWER = len("session")
+"""The room that is left for an answer."""
 
 
 def _scope(call: ToolCall, tool: Tool) -> tuple[str, str]:

@@ -11,10 +11,12 @@ import os
 import shutil
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 from victor.agent.events import RunFinished, RunResult
+from victor.agent.permissions import checked_mode
 from victor.cli.approve import Approver
 from victor.cli.compose import Flags, Plan, prepare
 from victor.cli.exits import ExitCode, UsageError, print_bug, print_error
@@ -31,7 +33,7 @@ from victor.cli.terminal import (
     person_descriptor,
     run_to_signal,
 )
-from victor.errors import VictorError
+from victor.errors import ConfigError, VictorError
 
 if TYPE_CHECKING:
     from prompt_toolkit import PromptSession
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from prompt_toolkit.history import History
 
     from victor.agent.agent import Agent
+    from victor.config.settings import Mode
     from victor.providers.base import BaseProvider
 
 __all__ = ["chat"]
@@ -93,6 +96,7 @@ class _Chat:
         self._commands: dict[str, tuple[str, Callable[[str], Awaitable[None]]]] = {
             "/help": ("show this", self._help),
             "/model": ("show the model, or change it: /model NAME", self._change_model),
+            "/mode": ("show what may run unasked, or change it: /mode plan", self._change_mode),
             "/clear": ("forget the conversation", self._clear),
             "/exit": ("leave; so does Ctrl-D", self._exit),
         }
@@ -136,7 +140,7 @@ class _Chat:
                 print_error(error)
             return
         near = get_close_matches(name, self._commands, n=1)
-        hint = f"did you mean {near[0]}?" if near else "/help lists the commands"
+        hint = f"did you mean {near[0]}?" if near else "/help lists the commands."
         # A path is a common way to begin a question.
         self._renderer.note(
             f"There is no command {one_line(name, 40)}; {hint} "
@@ -161,6 +165,16 @@ class _Chat:
             await before.close()
         shown = f"{self._plan.choice.provider} / {self._agent.model}"
         self._renderer.note(f"using {one_line(shown)}")
+
+    async def _change_mode(self, name: str) -> None:
+        if name:
+            try:
+                mode = checked_mode(cast("Mode", name))
+            except ConfigError as error:
+                raise UsageError(str(error)) from error
+            self._agent.mode = mode
+            self._plan = replace(self._plan, mode=mode)
+        self._renderer.note(f"mode {self._plan.mode}")
 
     async def _clear(self, _: str) -> None:
         self._agent.clear()

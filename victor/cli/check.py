@@ -60,12 +60,15 @@ class _Screen:
             typer.echo(f"{'':<32}next: {one_line(step)}")
 
 
-def check_provider(name: str, *, model: str | None, as_json: bool) -> int:
+def check_provider(
+    name: str, *, model: str | None, base_url: str | None = None, as_json: bool = False
+) -> int:
     """Check a provider and return the exit code: 0 if nothing failed, else 1.
 
     Args:
         name: of the provider.
         model: to be asked; None is the provider's own choice.
+        base_url: where it is, if not at its usual place.
         as_json: print one JSON object at the end instead of a line for each check.
 
     Raises:
@@ -75,10 +78,17 @@ def check_provider(name: str, *, model: str | None, as_json: bool) -> int:
 
     name = name.strip().lower()
     screen = _Screen(as_json, colour_wanted(sys.stdout))
-    return run_to_signal(_checked(name, model, load_settings(), screen))
+    place = {} if base_url is None else {"base_url": base_url}
+    return run_to_signal(_checked(name, model, place, load_settings(), screen))
 
 
-async def _checked(name: str, model: str | None, settings: Settings, screen: _Screen) -> int:
+async def _checked(
+    name: str,
+    model: str | None,
+    place: Mapping[str, str],
+    settings: Settings,
+    screen: _Screen,
+) -> int:
     from victor.providers.registry import create_provider, list_providers
     from victor.testing import conformance
 
@@ -87,7 +97,7 @@ async def _checked(name: str, model: str | None, settings: Settings, screen: _Sc
     key = await asyncio.to_thread(_key, name, settings)
     screen.show(key)
     if key.status != "failed":  # without a key there is nothing to learn
-        async with create_provider(name, max_retries=1) as provider:
+        async with create_provider(name, max_retries=1, **place) as provider:
             report = await conformance.run(provider, model=model, on_check=screen.show)
         model = report.model
     failed = any(row["status"] == "failed" for row in screen.rows)

@@ -35,7 +35,7 @@ app = typer.Typer(
 )
 
 _EXAMPLE = 'victor drill "anthropic: 529 for 2m, then stall 30s"'
-_HOW = "--provider and --fallback choose routes, --every and --for how many requests"
+_HOW = "--provider NAME and --fallback NAME choose routes, --every and --for how many requests"
 # What the embedded provider has instead of the defaults of others.
 _LOCAL_TIMEOUT_S, _LOCAL_RETRIES = 300.0, 2
 

@@ -22,6 +22,7 @@ Knows nothing about commands or flags beyond the hints it prints.
 from __future__ import annotations
 
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -106,7 +107,14 @@ def exit_code(error: BaseException) -> int:
         case KeyboardInterrupt():
             return ExitCode.INTERRUPTED
         case _:
-            return ExitCode.FAILED
+            return ExitCode.TRY_LATER if _of_the_network(error) else ExitCode.FAILED
+
+
+def _of_the_network(error: BaseException) -> bool:
+    """Tell whether a connection failed: a provider of others may let any exception out."""
+    from victor.resilience.votes import Vote, judge
+
+    return not isinstance(error, VictorError) and judge(error).vote is Vote.FAIL
 
 
 def _provider_code(error: ProviderError) -> int:
@@ -140,13 +148,15 @@ def next_step(error: BaseException) -> str | None:
     return next((step for kind, step in _STEPS if isinstance(error, kind)), None)
 
 
+_DOCTOR = "victor doctor"
+_TELLS_HOW = re.compile(r"`victor |: victor |pip install |\(--[a-z]")
 _STEPS: tuple[tuple[type[VictorError], str | None], ...] = (
     (UsageError, None),  # the message says it all
     (UnknownProviderError, "victor providers"),
-    (ConfigError, "victor doctor"),
-    (ProviderConnectionError, "victor doctor"),
+    (ConfigError, _DOCTOR),
+    (ProviderConnectionError, _DOCTOR),
     (ContextWindowExceededError, "ask for less, or choose a model with a larger window (--model)"),
-    (ModelNotFoundError, "choose another model (--model)"),
+    (ModelNotFoundError, "choose another model (--model; in a conversation, /model)"),
 )
 
 
@@ -155,8 +165,9 @@ def print_error(error: BaseException) -> None:
     message = one_line(str(error) or type(error).__name__)
     step = next_step(error)
     lines = [f"victor: error: {message}"]
-    # Many messages name the command themselves; saying it twice is noise.
-    if step is not None and step not in message:
+    # Many messages name the command or the flag themselves; saying it twice is noise.
+    told = step == _DOCTOR and _TELLS_HOW.search(message) is not None
+    if step is not None and step not in message and not told:
         lines.append(f"next: {one_line(step)}")
     with suppress(OSError):
         sys.stderr.write("\n".join(lines) + "\n")
@@ -164,11 +175,17 @@ def print_error(error: BaseException) -> None:
 
 
 def print_bug(error: Exception) -> None:
-    """Write what nobody expected to stderr: one line, or with VICTOR_DEBUG=1 the traceback."""
+    """Write what nobody expected to stderr: one line, or with VICTOR_DEBUG=1 the traceback.
+
+    A connection that failed is no bug of victor's, also where a provider did not say so by type.
+    """
     if os.environ.get(DEBUG_VARIABLE):
         import traceback
 
         traceback.print_exception(error)
+        return
+    if _of_the_network(error):
+        print_error(ProviderConnectionError(f"{type(error).__name__}: {error}"))
         return
     with suppress(OSError):
         sys.stderr.write(

@@ -24,7 +24,9 @@ __all__ = ["app", "test_key"]
 _LONGEST_KEY = 65_536
 _FINGERPRINT = re.compile(r"[0-9a-f]{8}")
 
-_Name = Annotated[str, typer.Argument(help="The provider, such as openai.", show_default=False)]
+_Name = Annotated[
+    str, typer.Argument(metavar="NAME", help="The provider, such as openai.", show_default=False)
+]
 _Stdin = Annotated[bool, typer.Option("--stdin", help="Read the key from stdin.")]
 _Plaintext = Annotated[
     bool,
@@ -100,7 +102,10 @@ def set_command(
     stdin: _Stdin = False,
     allow_plaintext: _Plaintext = False,
 ) -> None:
-    """Put a key into the system's keyring; asks for it, or reads one line from a pipe."""
+    """Put a key into the system's keyring.
+
+    It is typed at a prompt, where it is not shown, or read from a pipe: one line.
+    """
     with boundary():
         _nothing_more(context)
         _set(name, stdin=stdin, allow_plaintext=allow_plaintext)
@@ -113,7 +118,7 @@ def add_command(
     stdin: _Stdin = False,
     allow_plaintext: _Plaintext = False,
 ) -> None:
-    """Put a further key into the keyring: victor goes on with it where another is refused."""
+    """Add a further key, to go on with where another is refused."""
     with boundary():
         _nothing_more(context)
         _add(name, stdin=stdin, allow_plaintext=allow_plaintext)

@@ -24,6 +24,7 @@ from victor.cli.exits import (
     ExitCode,
     UsageError,
     boundary,
+    exit_code,
     print_bug,
     print_error,
     quiet_stdout,
@@ -44,7 +45,7 @@ _GROUPS = MappingProxyType(
         "keys": ("victor.cli.keys", "Store, list, test and delete API keys."),
         "permissions": (
             "victor.cli.permissions",
-            "Explain what may run without asking; list and revoke what was allowed.",
+            "Explain what may run without asking; list and revoke rules.",
         ),
         "mcp": ("victor.cli.mcp", "Add, test and approve MCP servers."),
         "drill": ("victor.cli.drill", "Simulate an outage: what would your configuration do?"),
@@ -52,6 +53,7 @@ _GROUPS = MappingProxyType(
     }
 )
 _COMMANDS = ("run", "chat", *_GROUPS)
+_HELP = MappingProxyType({"help_option_names": ["-h", "--help"]})
 
 app = typer.Typer(
     name="victor",
@@ -61,7 +63,7 @@ app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=dict(_HELP),
 )
 
 
@@ -78,11 +80,18 @@ class _Output(StrEnum):
 
 
 _Provider = Annotated[
-    str | None, typer.Option("--provider", "-p", help="Such as openai, ollama or local.")
+    str | None,
+    typer.Option("--provider", "-p", metavar="NAME", help="Such as openai, ollama or local."),
 ]
-_Model = Annotated[str | None, typer.Option("--model", "-m", help="Instead of the default model.")]
+_Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="NAME", help="Instead of the default model."),
+]
 _BaseUrl = Annotated[
-    str | None, typer.Option("--base-url", help="Where the provider is, if not at its usual place.")
+    str | None,
+    typer.Option(
+        "--base-url", metavar="URL", help="Where the provider is, if not at its usual place."
+    ),
 ]
 _ModeOption = Annotated[
     _Mode | None,
@@ -93,7 +102,8 @@ _ModeOption = Annotated[
     ),
 ]
 _MaxTurns = Annotated[
-    int | None, typer.Option("--max-turns", min=1, help="How often the model may be asked.")
+    int | None,
+    typer.Option("--max-turns", min=1, metavar="NUMBER", help="How often the model may be asked."),
 ]
 _Workspace = Annotated[
     Path | None, typer.Option("--workspace", "-C", metavar="DIR", help="Instead of this directory.")
@@ -236,7 +246,7 @@ def _add_group(name: str, module: str, about: str) -> None:
     def _forward(context: typer.Context) -> None:
         with boundary():
             group: typer.Typer = import_module(module).app
-            code = group(context.args, prog_name=f"victor {name}", standalone_mode=False)
+            code = group(context.args, prog_name=f"victor {name}", standalone_mode=False, **_HELP)
         raise typer.Exit(code if isinstance(code, int) else ExitCode.OK)
 
 
@@ -261,7 +271,7 @@ def main(arguments: Sequence[str]) -> int:
         return ExitCode.BROKEN_PIPE
     except Exception as error:  # noqa: BLE001 - the last boundary: a person gets no traceback
         print_bug(error)
-        return ExitCode.FAILED
+        return exit_code(error)
 
 
 def _make_streams_usable() -> None:

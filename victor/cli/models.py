@@ -30,7 +30,8 @@ app = typer.Typer(
 )
 
 _Name = Annotated[
-    str | None, typer.Argument(help="Such as 0.5b or qwen2.5-coder-1.5b.", show_default=False)
+    str | None,
+    typer.Argument(metavar="NAME", help="Such as 0.5b or qwen2.5-coder-1.5b.", show_default=False),
 ]
 
 
@@ -43,7 +44,7 @@ def models(context: typer.Context) -> None:
 
 @app.command("list")
 def list_models() -> None:
-    """Show the models victor offers and which of them are on this machine."""
+    """Show the models victor offers, and which are downloaded."""
     from victor.local.weights import DEFAULT_WEIGHTS, WEIGHTS, mebibytes, stored_path
 
     typer.echo(f"{'NAME':<21} {'SIZE':>9}  {'DOWNLOADED':<10}  LICENCE")
@@ -72,7 +73,10 @@ def pull(
         bool, typer.Option("--verify", help="Check a downloaded file against its hash again.")
     ] = False,
 ) -> None:
-    """Download a model, or go on with a broken download; the bytes are checked."""
+    """Download a model, or go on with a broken download.
+
+    The bytes are checked.
+    """
     from victor.local.pull import license_path
     from victor.local.weights import DEFAULT_WEIGHTS, known_weights
 
@@ -89,7 +93,10 @@ def pull(
 
 @app.command()
 def path(name: _Name = None) -> None:
-    """Print the file of a model; the one victor would use if no name is given."""
+    """Print the file of a model.
+
+    Without a name it is the one that victor would use.
+    """
     from victor.local.weights import find_weights
 
     with boundary():
@@ -98,7 +105,7 @@ def path(name: _Name = None) -> None:
 
 @app.command()
 def remove(
-    name: Annotated[str, typer.Argument(help="The model to delete.")],
+    name: Annotated[str, typer.Argument(metavar="NAME", help="The model to delete.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a downloaded model, and what is left of a broken download."""

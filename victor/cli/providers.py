@@ -80,7 +80,7 @@ def _status(
     ] = False,
     as_json: _Json = False,
 ) -> None:
-    """Show which endpoints are well, as the calls of the last hour found them."""
+    """Show which endpoints are well, by the calls of the last hour."""
     with boundary():
         from victor.cli.status import show_status
 
@@ -92,18 +92,23 @@ def _status(
 def _check(
     name: Annotated[str, typer.Argument(metavar="NAME", help="Such as openai, ollama or local.")],
     model: Annotated[
-        str | None, typer.Option("--model", "-m", help="Instead of the default model.")
+        str | None,
+        typer.Option("--model", "-m", metavar="NAME", help="Instead of the default model."),
+    ] = None,
+    base_url: Annotated[
+        str | None,
+        typer.Option("--base-url", metavar="URL", help="Where it is, if not at its usual place."),
     ] = None,
     as_json: _Json = False,
 ) -> None:
-    """Ask a provider a few small questions, to see whether it really works.
+    """Ask a provider a few small questions, to see that it works.
 
     This costs a few hundred tokens. The exit code is 1 if something failed.
     """
     with boundary():
         from victor.cli.check import check_provider
 
-        code = check_provider(name, model=model, as_json=as_json)
+        code = check_provider(name, model=model, base_url=base_url, as_json=as_json)
     raise typer.Exit(code)
 
 

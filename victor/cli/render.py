@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -61,6 +62,7 @@ _TELLING = ("command", "path", "query", "pattern", "url", "session", "text")
 _ASKS = "ask_user"
 """The tool whose calls a person sees anyway, as they answer them."""
 
+_NEXT_OF_SEVERAL = re.compile(r"(?<![:;,])\n(?=[\w.\[\]]+: )")
 _SHORT_S = 1.5
 """A shorter wait is over before a countdown could be read."""
 
@@ -289,7 +291,7 @@ class Renderer:
         if not mine:
             self.end_line()
             self._write(self.notes, self._line(summary(event.call), failed=event.is_error))
-        why = ": " + one_line(event.content.removeprefix("Error: "), 200) if event.is_error else ""
+        why = ": " + _on_one_line(event.content.removeprefix("Error: ")) if event.is_error else ""
         self._write(self.notes, paint(took + why, "dim", on=self.colour) + "\n")
         self._open = self._announced = None
 
@@ -301,6 +303,11 @@ class Renderer:
     def _write(stream: TextIO, text: str) -> None:
         stream.write(text)
         stream.flush()
+
+
+def _on_one_line(error: str) -> str:
+    # Such as one line for each wrong argument: "old: field required".
+    return one_line(_NEXT_OF_SEVERAL.sub("; ", error.strip()), 200)
 
 
 def _loop_runs() -> bool:

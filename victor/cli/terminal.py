@@ -292,8 +292,14 @@ def asker(show: Callable[[str], None], watch: KeyWatch) -> Callable[[str], Await
     async def ask(question: str) -> str | None:
         async with one_at_a_time:
             show(question)
-            await asyncio.sleep(_IGNORED_S)
-            return await watch.line()
+            line = None
+            try:
+                await asyncio.sleep(_IGNORED_S)
+                line = await watch.line()
+            finally:
+                if line in {None, _ESCAPE.decode()}:  # no Enter has ended the line
+                    show("\n")
+            return line
 
     return ask
 

@@ -181,7 +181,7 @@ class _Session:
             raise _Broken("the list of models is empty")
         self.model = self.model or names[0]
         known = "" if self.model in names else f", and {self.model} is not among them"
-        return f"{len(names)} models{known}"
+        return f"{len(names)} model{'' if len(names) == 1 else 's'}{known}"
 
     async def chat(self) -> str:
         answer = await self._ask([_HELLO])
