@@ -94,7 +94,7 @@ async def test_refusal_goes_back_to_the_model() -> None:
     llm = MockLLM([call("change", path="a"), "fine"])
     await Agent(llm, tools=[change], approve=no).run("hi")
     refused = llm.calls[1].messages[-1]
-    assert refused.content == "Error: the user refused this call: not today"
+    assert refused.content == "Error: this call was refused: not today"
 
 
 async def test_plan_mode_only_reads() -> None:

@@ -381,7 +381,7 @@ def change(path: str) -> str:
         (True, "changed a"),
         (False, "Error: the user refused this call."),
         ("", "Error: the user refused this call."),
-        ("use b instead", "Error: the user refused this call: use b instead"),
+        ("use b instead", "Error: this call was refused: use b instead"),
     ],
     ids=["yes", "no", "no-word", "reason"],
 )

@@ -54,8 +54,8 @@ def _call(item: Tool, **arguments: object) -> ToolCall:
         ("no", False),
         ("\x1b", False),
         (None, False),
-        ("use git mv instead", "use git mv instead"),
-        ("sure, but not now", "sure, but not now"),
+        ("use git mv instead", "the user says: use git mv instead"),
+        ("sure, but not now", "the user says: sure, but not now"),
     ],
     ids=str,
 )
@@ -83,7 +83,9 @@ async def test_a_slip_is_neither_a_yes_nor_a_reason(typed: str, tmp_path: Path) 
 
 async def test_a_short_reason_in_another_script_is_one(tmp_path: Path) -> None:
     person = _Person("不行")
-    assert await Approver(tmp_path, person.ask)(_call(shell, command="make"), shell) == "不行"
+    assert await Approver(tmp_path, person.ask)(_call(shell, command="make"), shell) == (
+        "the user says: 不行"
+    )
 
 
 @pytest.mark.parametrize("columns", [60, 100])
@@ -211,6 +213,26 @@ async def test_without_a_person_the_refusal_says_why_it_was_asked(permissions: P
     answer = await approver(_call(shell, command="git push"), shell)
     assert isinstance(answer, str)
     assert "rule ask shell(git push*)" in answer
+
+
+@pytest.mark.parametrize(
+    ("item", "arguments", "advice"),
+    [
+        (shell, {"command": "make"}, "--mode auto or a rule in the settings' [permissions] would"),
+        (write, {"path": "a", "content": "x"}, "--mode accept-edits or a rule in"),
+        (write, {"path": "AGENTS.md", "content": "x"}, "may allow it, and no mode does"),
+        (shell, {"command": "git push"}, "may allow it, and no mode does"),
+    ],
+    ids=["command", "edit", "protected", "ruled"],
+)
+async def test_without_a_person_only_what_would_help_is_advised(
+    item: Tool, arguments: JsonObject, advice: str, permissions: Permissions
+) -> None:
+    approver = Approver(permissions.workspace, None)
+    approver.permissions = permissions
+    answer = await approver(_call(item, **arguments), item)
+    assert isinstance(answer, str)
+    assert advice in answer
 
 
 def test_a_sandbox_is_named_in_the_question(tmp_path: Path) -> None:

@@ -129,7 +129,7 @@ def test_a_running_command_is_interrupted_with_its_children(
     [
         ("y", True, "Created new.txt"),
         ("n", False, "the user refused this call."),
-        ("call it old.txt", False, "the user refused this call: call it old.txt"),
+        ("call it old.txt", False, "this call was refused: the user says: call it old.txt"),
     ],
     ids=["yes", "no", "reason"],
 )

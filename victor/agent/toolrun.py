@@ -134,8 +134,9 @@ class ToolRunner:
         answer = await self.approve(meant, its)
         if answer is True:
             return tool, None
-        reason = f": {answer}" if isinstance(answer, str) and answer else "."
-        return tool, f"Error: the user refused this call{reason}"
+        if isinstance(answer, str) and answer:
+            return tool, f"Error: this call was refused: {answer}"
+        return tool, "Error: the user refused this call."
 
     def _judged(self, call: ToolCall, tool: Tool) -> Verdict:
         if self.permissions is not None:

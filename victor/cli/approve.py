@@ -25,6 +25,7 @@ from victor.types import ToolCall
 
 if TYPE_CHECKING:
     from victor.agent.permissions import Permissions
+    from victor.config.settings import Mode
     from victor.tools.base import Effect, Tool
 
 __all__ = ["Approver", "Ask", "preview"]
@@ -94,12 +95,8 @@ class Approver:
     async def _answer(self, call: ToolCall, tool: Tool) -> bool | str:
         why, offer = self._judged(call, tool)
         if self._ask is None:
-            mode = "accept-edits" if tool.effect == "edit" else "auto"
             because = f" ({why})" if why else ""
-            return (
-                f"there is no terminal to ask on{because}; --mode {mode} or a rule in the "
-                "settings' [permissions] may allow it beforehand"
-            )
+            return f"there is no terminal to ask on{because}; {self._advice(call, tool)}"
         choices = _choices(tool, offer)
         shown = preview(
             call,
@@ -128,7 +125,21 @@ class Approver:
                 case unclear if typed is not None and _is_no_reason(unclear):
                     question = f"{_UNCLEAR}\n{choices}" if unclear else choices
                 case _:
-                    return (typed or "").strip() or False
+                    reason = (typed or "").strip()
+                    return f"the user says: {reason}" if reason else False
+
+    def _advice(self, call: ToolCall, tool: Tool) -> str:
+        """Say what would have allowed a call beforehand."""
+        rule = "a rule in the settings' [permissions]"
+        modes: tuple[Mode, ...] = ("accept-edits", "auto")
+        for mode in modes:
+            if self.permissions is None:
+                allowed = mode == "auto" or tool.effect == "edit"
+            else:
+                allowed = self.permissions.judge(call, tool, mode).decision == "allow"
+            if allowed:
+                return f"--mode {mode} or {rule} would allow it"
+        return f"{rule} may allow it, and no mode does"
 
     def _judged(self, call: ToolCall, tool: Tool) -> tuple[str, str | None]:
         """Return why a call is asked about, and the rule that would allow it for good."""
