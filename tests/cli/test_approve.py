@@ -100,6 +100,8 @@ async def test_the_choices_leave_room_for_the_answer(
 
 
 async def test_allowing_an_edit_covers_edits_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).write_text("x")
     person = _Person("s", "n", "n")
     approver = Approver(tmp_path, person.ask)
     assert await approver(_call(edit, path="a", old="x", new="y"), edit) is True
@@ -428,6 +430,16 @@ def test_the_edit_that_will_fail_is_named(files: Path) -> None:
     edits = [{"old": "one", "new": "1"}, {"old": "one", "new": "2"}]
     shown = preview(_call(multi_edit, path="a.txt", edits=edits), multi_edit, files)
     assert "this will fail: edit 2 of 2 does not fit, so none is made: old was not found" in shown
+
+
+async def test_nobody_is_asked_about_an_edit_that_will_fail(files: Path) -> None:
+    person = _Person()
+    approver = Approver(files, person.ask)
+    answer = await approver(_call(edit, path="a.txt", old="zzz", new="2"), edit)
+    assert isinstance(answer, str)
+    assert answer.startswith("it would fail: old was not found")
+    assert person.questions == []
+    assert approver.refused == 0
 
 
 @pytest.mark.parametrize(

@@ -78,10 +78,17 @@ class Approver:
         async with self._one_at_a_time:
             if self._covered(call, tool):
                 return True
+            if problem := self._foreseen(call, tool):
+                return f"it would fail: {problem}"  # nobody is asked about that
             answer = await self._answer(call, tool)
         if answer is not True:
             self.refused += 1
         return answer
+
+    def _foreseen(self, call: ToolCall, tool: Tool) -> str:
+        """Return why an edit cannot be made as things are; empty where it can."""
+        changes = planned_changes(call, tool, ToolContext(self._workspace, memory=self.memory))
+        return next((one.problem for one in changes or () if one.problem), "")
 
     def _covered(self, call: ToolCall, tool: Tool) -> bool:
         """Tell whether an answer for the whole session was meant for this call too."""
