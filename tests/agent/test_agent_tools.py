@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.agent.support import call
 from victor.agent.agent import Agent
 from victor.testing import MockLLM
@@ -10,7 +12,7 @@ from victor.tools.base import ToolContext, tool
 from victor.tools.edit import edit
 from victor.tools.read import read
 from victor.tools.todo import TodoList, todo
-from victor.types import Attachment
+from victor.types import Attachment, CompletionResponse
 
 
 async def test_attachments_of_a_tool_reach_the_model() -> None:
@@ -58,3 +60,29 @@ async def test_person_is_asked_through_the_agent() -> None:
     llm = MockLLM([call("ask_user", question="Which?", options=["this"]), "done"])
     result = await Agent(llm, tools=[ask_user], ask=ask).run("hi")
     assert result.messages[-2].content == "Which? this!"
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+@pytest.mark.parametrize(
+    ("stop_reason", "said"), [("length", "send less at once"), ("content_filter", "cut short")]
+)
+async def test_last_call_of_an_answer_that_was_cut_short_is_not_run(
+    streaming: bool, stop_reason: str, said: str
+) -> None:
+    ran: list[str] = []
+
+    @tool(effect="read")
+    def look(at: str = "") -> None:
+        ran.append(at)
+
+    # What some servers make of arguments of which nothing came any more.
+    calls = [call("look", "one", at="here"), call("look", "two")]
+    llm = MockLLM([CompletionResponse(tool_calls=calls, stop_reason=stop_reason), "done"])
+    agent = Agent(llm, tools=[look])
+    if streaming:
+        assert [event async for event in agent.stream("hi")]
+    else:
+        await agent.run("hi")
+    assert ran == ["here"]
+    assert agent.messages[-2].tool_call_id == "two"
+    assert said in agent.messages[-2].content

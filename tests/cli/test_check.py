@@ -95,7 +95,9 @@ def test_a_missing_key_ends_it_before_anything_is_sent(server: str) -> None:
     assert result.exit_code == 1
     (line,) = result.stdout.splitlines()
     assert line.startswith("failed   key")
-    assert line.endswith("no API key for lab: set LAB_API_KEY, or store one with `victor keys set lab`")
+    assert line.endswith(
+        "no API key for lab: set LAB_API_KEY, or store one with `victor keys set lab`"
+    )
 
 
 def test_json_has_every_check(server: str, monkeypatch: pytest.MonkeyPatch) -> None:

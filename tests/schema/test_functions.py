@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import datetime
 import functools
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -490,9 +491,64 @@ def test_further_keywords_pass_where_the_function_takes_them() -> None:
     def function(a: int, **rest: str) -> None: ...
 
     described = describe(function)
-    assert described.parameters["additionalProperties"] is True
+    assert described.parameters["additionalProperties"] == {"type": "string"}
     assert list(described.parameters["properties"]) == ["a"]
     assert described.validate({"a": "1", "b": "x"}) == {"a": 1, "b": "x"}
+    with pytest.raises(ValueError, match="b: expected string, got 3"):
+        described.validate({"a": 1, "b": 3})
+
+
+@pytest.mark.parametrize("annotation", [Any, typing_extensions.Unpack[dict[str, int]]])
+def test_further_keywords_of_any_kind_pass_where_their_types_are_not_known(
+    annotation: Any,
+) -> None:
+    def function(**rest: Any) -> None: ...
+
+    function.__annotations__["rest"] = annotation
+    described = describe(function)
+    assert described.parameters["additionalProperties"] is True
+    assert described.validate({"b": {}}) == {"b": {}}
+
+
+def test_what_is_injected_is_not_a_further_keyword() -> None:
+    def function(context: Injected, **rest: Any) -> None: ...
+
+    with pytest.raises(ValueError, match="context: unknown parameter"):
+        describe(function).validate({"context": 1})
+
+
+class Place(BaseModel):
+    street: str
+    town: str = ""
+
+
+class Anything(BaseModel, extra="allow"):
+    a: int = 0
+
+
+def with_models(
+    one: Place | None = None, more: list[Place] | None = None, point: Point | None = None
+) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("arguments", "refused"),
+    [
+        pytest.param({"one": {"street": "s", "city": "c"}}, "one.city", id="model"),
+        pytest.param({"more": [{"street": "s", "city": "c"}]}, "more[0].city", id="list"),
+        pytest.param({"point": {"x": 1, "z": 2}}, "point.z", id="dataclass"),
+    ],
+)
+def test_nothing_inside_a_parameter_is_dropped(arguments: dict[str, Any], refused: str) -> None:
+    with pytest.raises(ValueError, match=f"^{re.escape(refused)}: unknown parameter"):
+        describe(with_models).validate(arguments)
+
+
+def test_model_that_takes_any_key_gets_them() -> None:
+    def function(a: Anything) -> None: ...
+
+    found = describe(function).validate({"a": {"b": 1}})
+    assert found["a"].model_extra == {"b": 1}
 
 
 @given(st.dictionaries(st.text(max_size=5), st.integers() | st.text() | st.none(), max_size=4))

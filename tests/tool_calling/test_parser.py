@@ -57,6 +57,8 @@ def test_two_blocks_of_reasoning_are_on_lines_of_their_own() -> None:
         (f"<think>maybe {_CALL} no</think>ok", "ok", f"maybe {_CALL} no"),
         (f"Like this:\n```\n{_CALL}\n```\nbeware", f"Like this:\n```\n{_CALL}\n```\nbeware", ""),
         (f"```xml\n{_CALL}\n```", f"```xml\n{_CALL}\n```", ""),
+        (f"Never write `{_CALL}`, it wipes", f"Never write `{_CALL}`, it wipes", ""),
+        (f"`{_CALL}`", f"`{_CALL}`", ""),
         (f"```\n{_CALL}\n<think>\n```", f"```\n{_CALL}\n<think>\n```", ""),
         ("wipe(disk='/')", "wipe(disk='/')", ""),
         ('{"name": "wipe", "arguments": {}}', '{"name": "wipe", "arguments": {}}', ""),

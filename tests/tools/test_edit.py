@@ -88,3 +88,23 @@ async def test_of_several_edits_all_are_made_or_none(
     assert result.is_error
     assert text in result.content
     assert (workspace / "x").stat() == before
+
+
+@pytest.mark.parametrize("codec", ["latin-1", "utf-16"])
+async def test_edit_keeps_the_encoding_of_a_file(
+    context: ToolContext, workspace: Path, codec: str
+) -> None:
+    (workspace / "x").write_bytes("café\r\nsol\r\n".encode(codec))
+    result = await edit.run({"path": "x", "old": "café\nsol", "new": "thé\nseñor"}, context)
+    assert result.content == "Edited x, 2 lines from 1."
+    assert (workspace / "x").read_bytes() == "thé\r\nseñor\r\n".encode(codec)
+
+
+async def test_edit_refuses_a_character_that_the_file_cannot_hold(
+    context: ToolContext, workspace: Path
+) -> None:
+    (workspace / "x").write_bytes(b"caf\xe9\n")
+    result = await edit.run({"path": "x", "old": "café", "new": "…"}, context)
+    assert result.is_error
+    assert "has no '…'; use another character" in result.content
+    assert (workspace / "x").read_bytes() == b"caf\xe9\n"

@@ -142,3 +142,27 @@ def test_patch_without_numbers_is_applied_right_or_refused(
         if lines_of_patch is whole:
             assert content == new.encode()
         assert not notes or "whitespace" in notes[0]
+
+
+@pytest.mark.parametrize("codec", ["latin-1", "utf-16"])
+def test_file_keeps_its_encoding(codec: str) -> None:
+    content = "café\nsol\n".encode(codec)
+    made = patched(content, [hunk(" café\n-sol\n+señor")])
+    assert made == ("café\nseñor\n".encode(codec), [])
+
+
+def test_character_that_the_encoding_lacks_is_refused() -> None:
+    with pytest.raises(ToolError, match="which has no '…'; use another character"):
+        patched(b"caf\xe9\nsol\n", [hunk("-sol\n+…")])
+
+
+@pytest.mark.parametrize("header", ["@@", "@@ @@", "@@ ... @@"])
+def test_hunk_of_a_diff_needs_no_numbers(header: str) -> None:
+    diff = f"--- a/f\n+++ b/f\n{header}\n a\n\n-b\n+c\n{header}\n-d\n+e\n--- a/g\n+++ b/g\n"
+    first, _ = parsed_patch(diff + "@@ -1 +1 @@\n-x\n+y\n")
+    assert patched(b"a\n\nb\nd\n", first.hunks) == (b"a\n\nc\ne\n", [])
+
+
+def test_empty_line_of_context_counts_at_the_very_end() -> None:
+    (change,) = parsed_patch("--- a/f\n+++ b/f\n@@ -1 +1,2 @@\n+a\n ")
+    assert patched(b"\n", change.hunks) == (b"a\n\n", [])

@@ -89,6 +89,14 @@ def test_any_edit_keeps_the_other_lines(lines: list[str], old: list[str], end: s
         pytest.param("a  \r\nb\r\nc", "a\nb", "x\ny", "x\r\ny\r\nc", id="crlf"),
         pytest.param("a  \nb\nc\n", "a\nb", "", "c\n", id="deletion"),
         pytest.param("\ta \n\n\tb\n", "a\n\nb", "c\n\nd", "\tc\n\n\td\n", id="blank-line"),
+        pytest.param(
+            "a:\n    b\n", "a:\n  b", "a:\n  c:\n    d", "a:\n    c:\n        d\n", id="levels"
+        ),
+        pytest.param(
+            "a:\n\tb\n", "a:\n    b", "a:\n    c:\n        d", "a:\n\tc:\n\t\td\n", id="tabs"
+        ),
+        pytest.param("\t\tb\n", "    b", "    c:\n      d", "\t\tc:\n\t\t\td\n", id="tabs-apart"),
+        pytest.param("    b\n", "\t\tb", "\t\tc\n\td", "    c\n  d\n", id="spaces-for-tabs"),
     ],
 )
 def test_whole_lines_may_differ_in_whitespace_with_a_note(
@@ -114,7 +122,8 @@ def test_whole_lines_may_differ_in_whitespace_with_a_note(
         pytest.param("abc", " \n ", "x", "nor anything like it", id="blank"),
         pytest.param("if a:\n    b\n", "  if a:\n   b\n", "x", "was not found", id="uneven-indent"),
         pytest.param("a  b c", "a b", "x", "was not found", id="part-of-a-line"),
-        pytest.param("if a:\n\tb\n", "if a:\n    b\n", "x", "was not found", id="tab-or-spaces"),
+        pytest.param("a\n\tb\n  c\n", "a\n  b\n  c", "x", "was not found", id="mixed-indent"),
+        pytest.param("a\nb\n c\n", "a\n b\n  c", "x", "was not found", id="other-levels"),
     ],
 )
 def test_what_is_not_there_once_is_refused(content: str, old: str, new: str, text: str) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -64,7 +65,8 @@ def test_hard_link_elsewhere_is_not_written_through(workspace: Path, tmp_path: P
         ("fifo", "not a regular file"),
         ("readonly", "is read-only"),
         ("readonly/x", "a file or a symbolic link"),
-        ("link_file", "is a symbolic link"),
+        ("new/", "is a directory"),
+        ("link_file", "is a symbolic link to '[^']+'; write to that file"),
         ("link_nowhere", "is a symbolic link"),
         ("link_dir/new", "a file or a symbolic link"),
         ("link_inside/new", "a file or a symbolic link"),
@@ -151,3 +153,21 @@ def test_refused_removal_changes_nothing(workspace: Path, path: str, text: str) 
     with pytest.raises(PathError, match=text):
         remove_file(workspace, path)
     assert sorted(workspace.parent.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "change", [lambda workspace: replace_file(workspace, "x", b""), lambda w: remove_file(w, "x")]
+)
+def test_missing_rights_are_said_of_the_file_itself(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, change: Callable[[Path], object]
+) -> None:
+    (workspace / "x").touch()
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(13, "Permission denied", ".victor-1.tmp")
+
+    # root, which runs some of these tests, may do everything.
+    monkeypatch.setattr("os.rename", refuse)
+    monkeypatch.setattr("os.unlink", refuse)
+    with pytest.raises(PathError, match=r"^no permission to change 'x': its directory"):
+        change(workspace)

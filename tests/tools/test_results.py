@@ -118,6 +118,14 @@ def test_value_that_holds_itself_is_an_error() -> None:
             ToolResult('{"page":"[attached: application/pdf]","number":3}', attachments=(PAPER,)),
             id="file-in-a-dict",
         ),
+        pytest.param(
+            {"pages": [PAPER, {"of": (PICTURE, 1)}]},
+            ToolResult(
+                '{"pages":["[attached: application/pdf]",{"of":["[attached: a.png]",1]}]}',
+                attachments=(PAPER, PICTURE),
+            ),
+            id="files-anywhere",
+        ),
     ],
 )
 def test_errors_and_files_are_told_apart(value: Any, result: ToolResult) -> None:
@@ -127,3 +135,10 @@ def test_errors_and_files_are_told_apart(value: Any, result: ToolResult) -> None
 def test_iterators_are_read_to_their_end_and_nothing_else_is() -> None:
     assert collected(iter("ab")) == ["a", "b"]
     assert collected("ab") == "ab"
+
+
+def test_value_that_contains_itself_is_searched_for_files_to_an_end() -> None:
+    value: list[Any] = [PAPER]
+    value += [value, value]
+    with pytest.raises(ToolError, match="neither text nor JSON"):
+        as_result({"a": value}, "f")

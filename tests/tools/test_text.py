@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from victor.tools.text import Limits, as_text, lines_of, within
+from victor.tools.text import Limits, as_text, as_utf8, from_utf8, lines_of, within
 
 
 @pytest.mark.parametrize(
@@ -59,3 +59,27 @@ def test_some_line_is_kept_and_the_order_stays(lines: list[str]) -> None:
     kept = within(lines, LIMITS)
     assert bool(kept) == bool(lines)
     assert all(new.startswith(old[:8]) for new, old in zip(kept, lines, strict=False))
+
+
+@pytest.mark.parametrize(
+    ("content", "text", "codec"),
+    [
+        pytest.param("né".encode(), "né", "utf-8", id="utf-8"),
+        pytest.param(b"n\xe9", "né", "latin-1", id="latin-1"),
+        pytest.param(b"\xff\xfen\0", "\ufeffn", "utf-16-le", id="little"),
+        pytest.param(b"\xfe\xff\0n", "\ufeffn", "utf-16-be", id="big"),
+    ],
+)
+def test_text_of_any_encoding_is_had_as_utf8(content: bytes, text: str, codec: str) -> None:
+    assert as_utf8(content) == (text.encode(), codec)
+
+
+@given(st.binary(), st.sampled_from([b"", b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf"]))
+def test_every_content_is_put_back_as_it_was(content: bytes, mark: bytes) -> None:
+    content = mark + content
+    assert from_utf8(*as_utf8(content)) == content
+
+
+def test_character_that_an_encoding_lacks_is_named() -> None:
+    with pytest.raises(ValueError, match="the file is in latin-1, which has no '…'"):
+        from_utf8("né…".encode(), "latin-1")

@@ -106,7 +106,9 @@ class Agent:
         self.provider = create_provider(provider) if isinstance(provider, str) else provider
         name = model or self.provider.default_model
         if name is None:
-            raise ConfigError(f"{self.provider.name} has no default model: name one with model=…")
+            raise ConfigError(
+                f"{self.provider.name} has no default model: name one with model=… (--model)"
+            )
         if max_turns < 1 or max_invalid < 1 or max_tool_calls < 0:
             raise ConfigError(
                 "max_turns and max_invalid have to be at least 1, and max_tool_calls at least 0"

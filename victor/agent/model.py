@@ -50,6 +50,9 @@ from victor.types import (
 
 __all__ = ["Turn"]
 
+_CUT_SHORT = frozenset({"length", "content_filter"})
+"""Stop reasons of answers that may end in the middle of a call."""
+
 
 @dataclass(slots=True)
 class Turn:
@@ -85,7 +88,7 @@ class Turn:
             yield TextDelta(response.content)
         self.usage, self.stop_reason = response.usage, response.stop_reason
         self.model = response.model
-        self.message = response.to_message()
+        self.message = _doubting(response.to_message(), self.stop_reason)
 
     async def stream(self, messages: Sequence[Message]) -> AsyncGenerator[AgentEvent, None]:
         """Ask for the answer piece by piece; if it breaks off, once more from the start.
@@ -135,7 +138,7 @@ class Turn:
             while begun and (chunk := await anext(chunks, None)) is not None:
                 for event in self._take(chunk):
                     yield event
-            self.message = self._whole()
+            self.message = _doubting(self._whole(), self.stop_reason)
         finally:
             await _stop(waiting, chunks)
 
@@ -187,6 +190,24 @@ class Turn:
             reasoning="".join(self._reasoning) or None,
             provider_state=self._state,
         )
+
+
+def _doubting(message: Message, stop_reason: str | None) -> Message:
+    """Return a message whose last call is not run if the answer was cut short.
+
+    What came of its arguments may look whole, and be the first half of them; some servers send
+    what they have as an object, and nothing as an empty one.
+    """
+    if stop_reason not in _CUT_SHORT or not message.tool_calls:
+        return message
+    *others, last = message.tool_calls
+    why = "the answer was cut short, perhaps within it" + (
+        " (it reached the limit of its length: send less at once)"
+        if stop_reason == "length"
+        else ""
+    )
+    cut = last.model_copy(update={"error": why})
+    return message.model_copy(update={"tool_calls": [*others, cut]})
 
 
 def _awaited(

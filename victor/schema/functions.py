@@ -1,7 +1,7 @@
 """A Python function's parameters as JSON Schema, and the check of a model's arguments against it.
 
-pydantic does the types; this file adds the signature, the docstring and errors a model can act on.
-Knows nothing about tools, messages or providers.
+pydantic does the types; this file adds the signature and the docstring. Knows nothing about tools,
+messages or providers.
 """
 
 from __future__ import annotations
@@ -14,15 +14,12 @@ import types
 import typing
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Annotated, Any, get_args, get_origin
 
+from victor.schema.checking import Check
 from victor.schema.docstrings import read_docstring
 
 __all__ = ["Described", "describe", "is_method", "local_names", "name_of"]
-
-_MAX_PROBLEMS = 10
-"""How many wrong arguments one error lists."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +77,21 @@ def describe(
     extra = next((k for k, p in shown.items() if p.kind is p.VAR_KEYWORD), None)
     shown.pop(extra or "", None)
 
-    adapter, schema = _adapter(shown, name, allow_extra=extra is not None)
+    adapter, schema = _adapter(shown, name)
     for key, parameter in shown.items():
         _complete(schema["properties"][key], parameter, texts.get(key, ""))
-    known = tuple(shown)
+    own, rest = adapter.validate_python, None
+    if not _is_open(schema) and "extra" in inspect.signature(own).parameters:  # pydantic 2.12
+        # Otherwise a model would drop what it does not know without a word.
+        own = functools.partial(own, extra="forbid")
+    if extra is not None:
+        rest, schema["additionalProperties"] = _rest(found[extra].annotation)
     return Described(
         name=name,
         description=description,
         parameters=_tidy(schema),
         injected=injected,
-        validate=lambda arguments: _validate(adapter, known, arguments),
+        validate=Check(own, tuple(shown), injected, rest),
     )
 
 
@@ -199,9 +201,7 @@ def _is_injected(hint: Any) -> bool:
 # --- the schema ---------------------------------------------------------------------------------
 
 
-def _adapter(
-    parameters: Mapping[str, inspect.Parameter], name: str, *, allow_extra: bool
-) -> tuple[Any, dict[str, Any]]:
+def _adapter(parameters: Mapping[str, inspect.Parameter], name: str) -> tuple[Any, dict[str, Any]]:
     from pydantic.errors import (
         PydanticInvalidForJsonSchema,
         PydanticSchemaGenerationError,
@@ -210,11 +210,11 @@ def _adapter(
     )
 
     try:
-        return _typed_dict_adapter(parameters, allow_extra=allow_extra)
+        return _typed_dict_adapter(parameters)
     except (PydanticUserError, PydanticUndefinedAnnotation) as error:
         if len(parameters) > 1:  # find the one at fault
             for key, parameter in parameters.items():
-                _adapter({key: parameter}, name, allow_extra=allow_extra)
+                _adapter({key: parameter}, name)
         ((key, parameter), *_) = parameters.items()
         has_none = isinstance(error, PydanticSchemaGenerationError | PydanticInvalidForJsonSchema)
         why = (
@@ -228,7 +228,7 @@ def _adapter(
 
 
 def _typed_dict_adapter(
-    parameters: Mapping[str, inspect.Parameter], *, allow_extra: bool
+    parameters: Mapping[str, inspect.Parameter],
 ) -> tuple[Any, dict[str, Any]]:
     # A TypedDict, because its keys may have any name (a model's fields may not be called `json` or
     # `_x`) and because validating it gives just the keys that were passed, so that the function's
@@ -241,11 +241,34 @@ def _typed_dict_adapter(
         for key, item in parameters.items()
     }
     arguments: Any = typing.cast("Any", typing_extensions.TypedDict)("Arguments", fields)
-    arguments.__pydantic_config__ = ConfigDict(extra="allow" if allow_extra else "forbid")
+    arguments.__pydantic_config__ = ConfigDict(extra="forbid")
     adapter: Any = TypeAdapter(arguments)
     schema: dict[str, Any] = adapter.json_schema()
     schema.setdefault("properties", {})
     return adapter, schema
+
+
+def _rest(annotation: Any) -> tuple[Any, Any]:
+    """Return the check of what `**kwargs` takes, and the schema of each of it."""
+    from pydantic import TypeAdapter
+    from pydantic.errors import PydanticUserError
+
+    try:
+        adapter: Any = TypeAdapter(dict[str, annotation])
+        schema = adapter.json_schema()
+    except (PydanticUserError, TypeError):  # such as Unpack[...]
+        return dict, True
+    return adapter.validate_python, "$defs" in schema or schema["additionalProperties"]
+
+
+def _is_open(schema: Any) -> bool:
+    """Tell whether a model somewhere in a schema says that it takes keys it does not name."""
+    if isinstance(schema, list):
+        return any(map(_is_open, schema))
+    if not isinstance(schema, dict):
+        return False
+    own = schema.get("additionalProperties") is True and "properties" in schema
+    return own or any(map(_is_open, schema.values()))
 
 
 def _complete(prop: dict[str, Any], parameter: inspect.Parameter, text: str) -> None:
@@ -305,72 +328,3 @@ def _tidy(schema: dict[str, Any]) -> dict[str, Any]:
     if kept := {key: clean(item) for key, item in definitions.items() if key not in inlined}:
         tidy["$defs"] = kept
     return tidy
-
-
-# --- the arguments ------------------------------------------------------------------------------
-
-
-def _validate(adapter: Any, known: tuple[str, ...], arguments: Mapping[str, Any]) -> dict[str, Any]:
-    from pydantic import ValidationError
-
-    try:
-        checked: dict[str, Any] = adapter.validate_python(dict(arguments))
-    except ValidationError as error:
-        problems: dict[str, list[str]] = {}
-        endings: dict[str, str] = {}
-        for item in error.errors(include_url=False, include_context=False):
-            path, problem, ending = _problem(item, known, arguments)
-            if problem not in problems.setdefault(path, []):
-                problems[path].append(problem)
-            endings[path] = ending
-        lines = [_line(path, found, endings[path]) for path, found in problems.items()]
-        if len(lines) > _MAX_PROBLEMS:
-            lines[_MAX_PROBLEMS:] = [f"and {len(lines) - _MAX_PROBLEMS} more problems"]
-        raise ValueError("\n".join(lines)) from error
-    return checked
-
-
-def _line(path: str, found: list[str], ending: str) -> str:
-    # The members of a union each complain; together they are what was expected.
-    first, *others = found
-    return f"{path}: {' or '.join([first, *(o.removeprefix('expected ') for o in others)])}{ending}"
-
-
-def _problem(
-    item: Any, known: tuple[str, ...], arguments: Mapping[str, Any]
-) -> tuple[str, str, str]:
-    """Return one pydantic error as the argument's path, what is wrong and what was given."""
-    kind, location = item["type"], item["loc"]
-    path = _path(location, arguments)
-    if kind == "missing":
-        # The name of a missing field leads nowhere in the arguments.
-        return (f"{path}.{location[-1]}" if path else str(location[-1])), "field required", ""
-    if kind == "extra_forbidden":
-        names = known if len(location) == 1 else ()
-        near = get_close_matches(str(location[-1]), names, n=1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        if names and not near:
-            hint = "; the parameters are " + ", ".join(names)
-        return path, "unknown parameter", hint
-    message = item["msg"].split(", unable to parse")[0]
-    message = re.sub(r"^Input should be (?:an? valid )?", "expected ", message)
-    return path, message.removeprefix("Value error, "), f", got {_shown(item['input'])}"
-
-
-def _path(location: tuple[str | int, ...], arguments: Any) -> str:
-    """Write a location as `items[0].name`, without the union members pydantic puts into it."""
-    path, node = "", arguments
-    for part in location:
-        if isinstance(node, Mapping) and part in node:
-            path += f".{part}" if path else str(part)
-        elif isinstance(node, list) and isinstance(part, int) and part < len(node):
-            path += f"[{part}]"
-        else:
-            continue
-        node = node[part]
-    return path
-
-
-def _shown(value: Any) -> str:
-    text = repr(value) if isinstance(value, str) else json.dumps(value, default=repr)
-    return text if len(text) <= 80 else f"{text[:77]}..."

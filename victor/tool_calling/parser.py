@@ -1,7 +1,8 @@
 """Reads reasoning, content and tool calls out of a model's text while it arrives.
 
 For models whose server does not do it. What the model mentions without meaning it is no call: a
-call in reasoning that goes on to its end, or in a code block that is closed afterwards, is text.
+call in reasoning that goes on to its end, in a code block that is closed afterwards, or between two
+backticks, is text.
 Knows nothing about servers, and does not ask whether a tool is offered except where a format has
 no marker of its own.
 """
@@ -68,6 +69,8 @@ class TextToolCallParser:
         self._markers = Markers(marks)
         self._is_reasoning = starts_in_reasoning
         self._is_fenced = False
+        self._last = ""
+        """The last two characters of text."""
         self._held: _Held | None = None
         self._steps = self._run()
         if starts_in_reasoning:
@@ -142,6 +145,8 @@ class TextToolCallParser:
         elif marker in self._format.structural:
             self._is_reasoning = False
             self._take(found)
+        elif self._is_quoted and (yield from self._tape.ahead(1)) == "`":
+            self._say(self._tape.kept)  # an example in the middle of a sentence
         elif self._is_reasoning or self._is_fenced or self._held:
             # It counts unless the reasoning, or the code block, goes on to its end.
             self._held = self._held or _Held()
@@ -158,12 +163,19 @@ class TextToolCallParser:
         if isinstance(item, str):
             self._out.add("content", item)
             return
+        self._last = ""
         if item.id in self._ids:
             item = ToolCall(**item.model_dump(exclude={"id"}))
         self._ids.add(item.id)
         self._out.calls.append(item)
 
+    @property
+    def _is_quoted(self) -> bool:
+        """Whether a single backtick came last."""
+        return self._last.endswith("`") and self._last != "``"
+
     def _say(self, text: str) -> None:
+        self._last = (self._last + text)[-2:]
         if self._held:
             self._held.raw.append(text)
             self._held.items.append(text)

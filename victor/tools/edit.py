@@ -6,7 +6,7 @@ What may match is in `victor.tools.matching`. Knows nothing about permissions.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 from pydantic import Field
@@ -17,6 +17,7 @@ from victor.tools.matching import Replacement, replaced
 from victor.tools.paths import shown
 from victor.tools.replace import replace_file
 from victor.tools.seen import SeenFiles
+from victor.tools.text import as_utf8, from_utf8
 
 __all__ = ["Edit", "edit", "edited", "multi_edit"]
 
@@ -71,6 +72,7 @@ def edited(content: bytes, edits: Sequence[Edit]) -> list[Replacement]:
         ToolError: one of them cannot be made; the message says which.
     """
     made: list[Replacement] = []
+    content, codec = as_utf8(content)  # which is what the model was shown
     for number, one in enumerate(edits, 1):
         try:
             made.append(replaced(content, one.old, one.new, every=one.replace_all))
@@ -81,7 +83,10 @@ def edited(content: bytes, edits: Sequence[Edit]) -> list[Replacement]:
                 f"edit {number} of {len(edits)} does not fit, so none is made: {error}"
             ) from error
         content = made[-1].content
-    return made
+    try:
+        return [replace(one, content=from_utf8(one.content, codec)) for one in made]
+    except ValueError as error:
+        raise ToolError(f"{error}; use another character, or write the whole file") from error
 
 
 def _changed(context: ToolContext, path: str, edits: Sequence[Edit]) -> list[Replacement]:

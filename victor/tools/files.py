@@ -6,8 +6,6 @@ Every path goes through `victor.tools.paths`. Knows nothing about permissions.
 from __future__ import annotations
 
 import contextlib
-import re
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from victor.media import sniffed_type
@@ -18,7 +16,6 @@ from victor.tools.seen import SeenFiles
 from victor.tools.text import FULL, Limits, as_text, lines_of, within
 
 __all__ = [
-    "glob_matcher",
     "list_files",
     "listing",
     "numbered_lines",
@@ -70,9 +67,7 @@ def write(context: ToolContext, path: str, content: str) -> str:
 # --- listing ------------------------------------------------------------------------------------
 
 
-def listing(
-    workspace: Path, path: str = ".", *, pattern: str | None = None, limits: Limits = FULL
-) -> str:
+def listing(workspace: Path, path: str = ".", *, limits: Limits = FULL) -> str:
     """Return one line for each file and directory; directories end with `/`.
 
     What does not fit is left out from the deepest up, and counted.
@@ -82,57 +77,22 @@ def listing(
     """
     first: list[Entry] = []
     total = 0
-    for entry in _matching(walk(workspace, path), pattern):
+    for entry in walk(workspace, path):
         total += 1
         if total > _MOST_ENTRIES:
             break
         if len(first) < limits.lines:
             first.append(entry)
     if not total:
-        what = "No file matches" if pattern else "There is nothing in"
-        return f"{what} {shown(pattern or path)}."
+        return f"There is nothing in {shown(path)}."
     names = [shown(e.path) + ("/" if e.kind == "directory" else "") for e in first]
     kept = within(names, limits)
     text = "\n".join(sorted(kept))
     if total > _MOST_ENTRIES:
-        return f"{text}\n[more than {_MOST_ENTRIES:,} entries; give a path or a pattern]"
+        return f"{text}\n[more than {_MOST_ENTRIES:,} entries; list one of the directories]"
     if left_out := total - len(kept):
         return f"{text}\n[{left_out:,} more left out; list one of the directories]"
     return text
-
-
-def _matching(entries: Iterator[Entry], pattern: str | None) -> Iterator[Entry]:
-    if not pattern:
-        yield from entries
-        return
-    matches = glob_matcher(pattern)
-    for entry in entries:
-        if entry.kind != "directory" and matches(entry.path):
-            yield entry
-
-
-def glob_matcher(pattern: str) -> Callable[[str], bool]:
-    """Return the test for a path: a glob without `/` is one for file names anywhere."""
-    compiled = _glob(pattern.removeprefix("./"))
-
-    def matches(path: str) -> bool:
-        name = path if "/" in pattern else path.rpartition("/")[2]
-        return compiled.fullmatch(name) is not None
-
-    return matches
-
-
-def _glob(pattern: str) -> re.Pattern[str]:
-    """Translate a glob with `**` and `{a,b}`; Python before 3.13 has no function for it."""
-    meanings = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    out: list[str] = []
-    for part in re.split(r"(\*\*/|\*\*|\*|\?|\{[^{}]*\})", pattern):
-        if part.startswith("{") and part.endswith("}"):
-            choices = (_glob(choice).pattern for choice in part[1:-1].split(","))
-            out.append(f"(?:{'|'.join(choices)})")
-        else:
-            out.append(meanings.get(part, re.escape(part)))
-    return re.compile("".join(out), re.DOTALL)
 
 
 def text_files(workspace: Path, *, at_most: int) -> list[str] | None:

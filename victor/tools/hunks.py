@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from victor.tools.context import ToolError
 from victor.tools.matching import indenter, nearest_place, squeezed
 from victor.tools.patches import Hunk
+from victor.tools.text import as_utf8, from_utf8
 
 __all__ = ["patched"]
 
@@ -22,7 +23,8 @@ _MOST_NAMED = 10
 def patched(content: bytes, hunks: Sequence[Hunk]) -> tuple[bytes, list[str]]:
     """Return a file's content with every hunk applied, and what the caller has to know.
 
-    Lines that stay keep their bytes and ends; new ones get the line end of the line before.
+    Lines that stay keep their bytes and ends; new ones get the line end of the line before. The
+    file keeps its encoding.
 
     Args:
         content: the file.
@@ -31,6 +33,7 @@ def patched(content: bytes, hunks: Sequence[Hunk]) -> tuple[bytes, list[str]]:
     Raises:
         ToolError: a hunk fits nowhere, or in several places; the message shows them.
     """
+    content, codec = as_utf8(content)  # which is what the model was shown
     bom = codecs.BOM_UTF8 if content.startswith(codecs.BOM_UTF8) else b""
     file = _File(content.removeprefix(bom))
     notes: list[str] = []
@@ -41,7 +44,10 @@ def patched(content: bytes, hunks: Sequence[Hunk]) -> tuple[bytes, list[str]]:
             raise ToolError(f"hunk {number} of {len(hunks)}: {error}") from error
         if note:
             notes.append(f"hunk {number} {note}")
-    return bom + file.content(), notes
+    try:
+        return from_utf8(bom + file.content(), codec), notes
+    except ValueError as error:
+        raise ToolError(f"{error}; use another character, or write the whole file") from error
 
 
 class _File:

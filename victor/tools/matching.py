@@ -163,7 +163,28 @@ def indenter(wanted: Sequence[str], actual: Sequence[str]) -> Callable[[str], st
         return lambda line: more + line if line.strip() else line
     if all(t == less + o for t, o in pairs):
         return lambda line: line.removeprefix(less)
-    return None
+    return _by_levels(pairs)
+
+
+def _by_levels(pairs: Sequence[tuple[str, str]]) -> Callable[[str], str] | None:
+    """Return what writes each level of one indentation as a level of another, if that is all."""
+    their, our = min((pair for pair in pairs if pair[0]), key=lambda p: len(p[0]), default=("", ""))
+    tabs, spaces = sorted((our, their), key=lambda one: -one.count("\t"))
+    if tabs.strip("\t") == "" and spaces.strip(" ") == "" and tabs:
+        levels = len(tabs) if len(spaces) % len(tabs) == 0 else 1
+        their, our = their[: len(their) // levels], our[: len(our) // levels]
+    if not their or any(
+        (t, o) != (their * level, our * level) for t, o in pairs for level in [len(t) // len(their)]
+    ):
+        return None
+
+    def indent(line: str) -> str:
+        rest = line
+        while rest.startswith(their):
+            rest = rest.removeprefix(their)
+        return our * ((len(line) - len(rest)) // len(their)) + rest
+
+    return indent
 
 
 def nearest_place(texts: Sequence[str], wanted: Sequence[str]) -> str:

@@ -22,6 +22,8 @@ _BEGIN, _END = "*** Begin Patch", "*** End Patch"
 _FILE = re.compile(r"\*\*\* (Add|Update|Delete) File: (.+)")
 _MOVE = re.compile(r"\*\*\* Move to: (.+)")
 _RANGE = re.compile(r"@@ -(\d+)(?:,(\d+))? \+\d+(?:,(\d+))? @@(.*)")
+_NO_RANGE = re.compile(r"@@ *(?:\.\.\. *)?(?:@@)? *")
+"""How models write it that do not count."""
 _NO_NEWLINE = "\\ No newline"
 _GIT_NOTES = ("index ", "old mode ", "new mode ", "new file mode ", "deleted file mode ")
 _GIT_MORE = ("similarity index ", "dissimilarity index ", "rename from ", "rename to ")
@@ -94,7 +96,8 @@ def _unfenced(lines: list[str]) -> list[str]:
     start, end = 0, len(lines)
     while start < end and (not lines[start].strip() or lines[start].startswith("```")):
         start += 1
-    while end > start and (not lines[end - 1].strip() or lines[end - 1].strip() == "```"):
+    # A single space at the end is an empty line of context.
+    while end > start and (not lines[end - 1] or lines[end - 1].strip() == "```"):
         end -= 1
     return lines[start:end]
 
@@ -117,6 +120,8 @@ class _Marked:
     """The reader of the format with `*** Begin Patch`."""
 
     def __init__(self, lines: list[str]) -> None:
+        while not lines[-1].strip():
+            lines = lines[:-1]
         if lines[-1].strip() != _END:
             raise ToolError(f"the patch is cut off: its last line has to be {_END!r}")
         self._lines = lines[1:-1]
@@ -247,28 +252,35 @@ class _Unified:
         return FileChange("update", after, hunks)
 
     def _hunk(self) -> Hunk:
-        numbers = _RANGE.fullmatch(self._lines[self._at])
-        if numbers is None:
-            raise ToolError(
-                f"line {self._at + 1} of the diff, {shown(self._lines[self._at][:80])!r}, is not "
-                "'@@ -line,count +line,count @@'"
-            )
+        hunk, left = self._begun(self._lines[self._at])
         self._at += 1
-        hunk = Hunk(line=int(numbers[1]))
-        left = {"-": int(numbers[2] or "1"), "+": int(numbers[3] or "1")}
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            complete = max(left.values()) <= 0  # models miscount: more may follow all the same
+            # Models miscount: more may follow all the same.
+            complete = bool(left) and max(left.values()) <= 0
+            over = (complete and not line) or ((complete or not left) and self._is_header())
             if line.startswith(_NO_NEWLINE):
                 _bare(hunk)
-            elif (complete and (self._is_header() or not line)) or not (read := _body_line(line)):
+            elif over or not (read := _body_line(line)):
                 break
             else:
                 hunk.lines.append(read)
-                for side in "-+" if read[0] == " " else read[0]:
+                for side in left.keys() & ("-+" if read[0] == " " else read[0]):
                     left[side] -= 1
             self._at += 1
-        return hunk if left["-"] == 0 else _without_lost_end(hunk)
+        return hunk if left.get("-") == 0 else _without_lost_end(hunk)
+
+    def _begun(self, line: str) -> tuple[Hunk, dict[str, int]]:
+        """Return a hunk without lines, and how many of each kind it is to have, if that is said."""
+        if numbers := _RANGE.fullmatch(line):
+            left = {"-": int(numbers[2] or "1"), "+": int(numbers[3] or "1")}
+            return Hunk(line=int(numbers[1])), left
+        if not _NO_RANGE.fullmatch(line):
+            raise ToolError(
+                f"line {self._at + 1} of the diff, {shown(line[:80])!r}, is not "
+                "'@@ -line,count +line,count @@'"
+            )
+        return Hunk(), {}
 
 
 def _bare(hunk: Hunk) -> None:

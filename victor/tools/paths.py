@@ -12,14 +12,23 @@ import os
 import stat
 import sys
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
 from victor.errors import VictorError
 
-__all__ = ["Entry", "PathError", "open_beneath", "open_file", "relative", "shown", "walk"]
+__all__ = [
+    "Entry",
+    "PathError",
+    "entries",
+    "open_beneath",
+    "open_file",
+    "relative",
+    "shown",
+    "walk",
+]
 
 # openat2(2): https://man7.org/linux/man-pages/man2/openat2.2.html; the number is the same on all
 # architectures.
@@ -204,10 +213,10 @@ def walk(workspace: Path, path: str = ".") -> Iterator[Entry]:
     while waiting:
         directory = waiting.popleft()
         try:
-            found = _entries(workspace, directory, follow=directory == start)
-        except OSError as error:
+            found = entries(workspace, directory)
+        except PathError:
             if directory == start:
-                raise PathError(_reason(workspace, start, error)) from error
+                raise
             continue
         if directory != start and any(entry.path.endswith("/pyvenv.cfg") for entry in found):
             continue
@@ -217,15 +226,29 @@ def walk(workspace: Path, path: str = ".") -> Iterator[Entry]:
             yield entry
 
 
-def _entries(workspace: Path, directory: str, *, follow: bool) -> list[Entry]:
-    descriptor = _open(workspace, directory, os.O_RDONLY | os.O_DIRECTORY, follow=follow)
+def entries(workspace: Path, path: str, *, leave_out: Collection[str] = _HIDDEN) -> list[Entry]:
+    """Return what is in a directory, sorted by name.
+
+    Args:
+        workspace: the directory that must not be left.
+        path: as in `relative`.
+        leave_out: names that are passed over.
+
+    Raises:
+        PathError: as in `open_beneath`.
+    """
+    directory = relative(workspace, path)
     prefix = "" if directory == "." else f"{directory}/"
     try:
-        with os.scandir(descriptor) as found:
-            entries = [Entry(prefix + e.name, _kind(e)) for e in found if e.name not in _HIDDEN]
-    finally:
-        os.close(descriptor)
-    return sorted(entries, key=lambda entry: entry.path)
+        descriptor = _open(workspace, directory, os.O_RDONLY | os.O_DIRECTORY, follow=True)
+        try:
+            with os.scandir(descriptor) as found:
+                there = [Entry(prefix + e.name, _kind(e)) for e in found if e.name not in leave_out]
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        raise PathError(_reason(workspace, directory, error)) from error
+    return sorted(there, key=lambda entry: entry.path)
 
 
 def _kind(item: os.DirEntry[str]) -> Literal["file", "directory", "other"]:

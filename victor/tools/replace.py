@@ -10,6 +10,7 @@ import errno
 import os
 import secrets
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
 from victor.tools.paths import PathError, relative, shown
@@ -39,12 +40,13 @@ def replace_file(workspace: Path, path: str, content: bytes, *, mode: int | None
         OSError: the file system refused, for example because it is full.
     """
     parents, last, name = _parts(workspace, path)
-    directory = _open_directory(workspace, parents, name, make=True)
-    try:
-        before = _checked(directory, last, name)
-        _write_beside(directory, last, content, before, mode)
-    finally:
-        os.close(directory)
+    with _permitted(name):
+        directory = _open_directory(workspace, parents, name, make=True)
+        try:
+            before = _checked(directory, last, name)
+            _write_beside(directory, last, content, before, mode)
+        finally:
+            os.close(directory)
     return before is not None
 
 
@@ -63,15 +65,27 @@ def remove_file(workspace: Path, path: str) -> int:
         OSError: the file system refused.
     """
     parents, last, name = _parts(workspace, path)
-    directory = _open_directory(workspace, parents, name, make=False)
-    try:
-        before = _checked(directory, last, name)
-        if before is None:
-            raise PathError(f"there is no {name} in the workspace")
-        os.unlink(last, dir_fd=directory)
-    finally:
-        os.close(directory)
+    with _permitted(name):
+        directory = _open_directory(workspace, parents, name, make=False)
+        try:
+            before = _checked(directory, last, name)
+            if before is None:
+                raise PathError(f"there is no {name} in the workspace")
+            os.unlink(last, dir_fd=directory)
+        finally:
+            os.close(directory)
     return stat.S_IMODE(before.st_mode) & 0o777
+
+
+@contextlib.contextmanager
+def _permitted(name: str) -> Iterator[None]:
+    try:
+        yield
+    except PermissionError as error:
+        # Not in its own words: it names the temporary file, or half of the path.
+        raise PathError(
+            f"no permission to change {name}: its directory may not be written to"
+        ) from error
 
 
 def _parts(workspace: Path, path: str) -> tuple[list[str], str, str]:
@@ -83,7 +97,7 @@ def _parts(workspace: Path, path: str) -> tuple[list[str], str, str]:
         # Case-folded, since macOS opens .GIT as .git.
         if part.casefold() in _PROTECTED:
             raise PathError(f"{name} is protected: {part} may not be changed by tools")
-    if last == ".":
+    if last == "." or path.endswith("/"):
         raise PathError(f"{name} is a directory")
     return parents, last, name
 
@@ -117,7 +131,8 @@ def _checked(directory: int, last: str, name: str) -> os.stat_result | None:
     except FileNotFoundError:
         return None
     if stat.S_ISLNK(before.st_mode):
-        raise PathError(f"{name} is a symbolic link; write to the file it points to")
+        target = shown(os.readlink(last, dir_fd=directory))
+        raise PathError(f"{name} is a symbolic link to {target!r}; write to that file")
     if not stat.S_ISREG(before.st_mode):
         raise PathError(f"{name} is not a regular file")
     if not before.st_mode & 0o222:

@@ -19,6 +19,9 @@ __all__ = ["as_result", "collected", "failure"]
 _APART = (Attachment, ToolResult, BaseException)
 """What JSON cannot say."""
 
+_DEEPEST = 6
+"""Levels that are searched for attachments; a value may contain itself."""
+
 
 def collected(value: Any) -> Any:
     """Return the items of an iterator, and everything else as it is; for where it may block."""
@@ -61,9 +64,10 @@ def as_result(value: Any, name: str) -> ToolResult:
             return _joined([value], name)
         case list() | tuple() if any(isinstance(item, _APART) for item in value):
             return _joined(value, name)
-        case dict() if found := [one for one in value.values() if isinstance(one, Attachment)]:
-            shown = {k: _mark(v) if isinstance(v, Attachment) else v for k, v in value.items()}
-            return ToolResult(_text(shown), attachments=tuple(found))
+        case dict() | list() | tuple():
+            found: list[Attachment] = []
+            shown = _without(value, found)
+            return ToolResult(_text(shown if found else value), attachments=tuple(found))
         case _:
             return ToolResult(_text(value))
 
@@ -86,6 +90,20 @@ def _joined(values: Iterable[Any], name: str) -> ToolResult:
     if not all(failed):  # some of several did well
         texts = [f"Error: {t}" if bad else t for t, bad in zip(texts, failed, strict=True)]
     return ToolResult("\n".join(texts), is_error=all(failed), attachments=tuple(attachments))
+
+
+def _without(value: Any, found: list[Attachment], depth: int = 0) -> Any:
+    """Return a value with marks for the attachments in it, which are put into `found`."""
+    if isinstance(value, Attachment):
+        found.append(value)
+        return _mark(value)
+    if depth > _DEEPEST:
+        return value
+    if isinstance(value, dict):
+        return {key: _without(one, found, depth + 1) for key, one in value.items()}
+    if type(value) in (list, tuple):  # a named tuple stays one
+        return [_without(one, found, depth + 1) for one in value]
+    return value
 
 
 def _mark(attachment: Attachment) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import codecs
 from dataclasses import dataclass
 
-__all__ = ["COMPACT", "FULL", "Limits", "as_text", "lines_of", "within"]
+__all__ = ["COMPACT", "FULL", "Limits", "as_text", "as_utf8", "from_utf8", "lines_of", "within"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +42,38 @@ def as_text(content: bytes) -> tuple[str, str] | None:
         return content.decode("utf-8-sig"), ""
     except UnicodeDecodeError:
         return content.decode("latin-1"), "not valid UTF-8, decoded as Latin-1"
+
+
+def as_utf8(content: bytes) -> tuple[bytes, str]:
+    """Return the bytes of a text as UTF-8, and the name of the encoding they had.
+
+    What is no text, or cannot be put back as it was, stays as it is and is called `utf-8`.
+    """
+    for mark, codec in ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be")):
+        if content.startswith(mark):
+            try:
+                return content.decode(codec).encode(), codec
+            except UnicodeDecodeError:
+                return content, "utf-8"
+    decoded = as_text(content)
+    if decoded is None or not decoded[1]:
+        return content, "utf-8"
+    return decoded[0].encode(), "latin-1"
+
+
+def from_utf8(content: bytes, codec: str) -> bytes:
+    """Undo `as_utf8`.
+
+    Raises:
+        ValueError: the encoding lacks a character; the message names both.
+    """
+    if codec == "utf-8":
+        return content
+    try:
+        return content.decode().encode(codec)
+    except UnicodeEncodeError as error:
+        lacking = error.object[error.start]
+        raise ValueError(f"the file is in {codec}, which has no {lacking!r}") from None
 
 
 def lines_of(text: str) -> list[str]:
