@@ -254,11 +254,27 @@ def without_default() -> MockLLM:
             lambda: Agent(MockLLM(), options={"tools": [], "seed": 1, "model": "big"}),
             "options cannot hold model, tools: an agent has its own way",
         ),
+        (lambda: Agent(cast("Any", None)), "such as 'openai': None"),
+        (lambda: Agent(cast("Any", MockLLM)), "a provider or the name of one, .*MockLLM"),
+        (lambda: Agent(MockLLM(), tools=cast("Any", "read")), "functions, not 'read'"),
         (lambda: Agent(MockLLM(), tools=[look, look]), "two tools are named 'look'"),
         (lambda: Agent(MockLLM(), mode=cast("Any", "yolo")), "there is no mode 'yolo': use one of"),
         (lambda: Agent("no-such-provider"), "no provider is called 'no-such-provider'"),
     ],
-    ids=["model", "turns", "calls", "options", "tools", "mode", "provider"],
+    ids=[
+        *(
+            "model",
+            "turns",
+            "calls",
+            "options",
+            "nothing",
+            "class",
+            "text",
+            "tools",
+            "mode",
+            "provider",
+        )
+    ],
 )
 def test_wrong_setting_is_a_clear_error(make: Callable[[], Agent], message: str) -> None:
     with pytest.raises(ConfigError, match=message):

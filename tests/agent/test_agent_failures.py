@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any, cast
 
+import httpx
 import pytest
 from pydantic import ValidationError
 
@@ -29,6 +31,7 @@ from victor.errors import (
     ModelNotFoundError,
     ProviderAuthError,
     ProviderConnectionError,
+    ProviderError,
     ProviderInvalidRequestError,
     ProviderServerError,
     StreamInterruptedError,
@@ -36,7 +39,40 @@ from victor.errors import (
 )
 from victor.testing import MockLLM
 from victor.tools.base import tool
-from victor.types import Attachment
+from victor.types import Attachment, CompletionResponse, StreamChunk
+
+
+@pytest.mark.parametrize("streaming", [False, True], ids=["run", "stream"])
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (httpx.ConnectError("refused"), ProviderConnectionError),
+        (
+            httpx.HTTPStatusError(
+                "401", request=httpx.Request("POST", "http://x"), response=httpx.Response(401)
+            ),
+            ProviderError,
+        ),
+        (ZeroDivisionError("a bug"), ZeroDivisionError),
+    ],
+    ids=["network", "status", "bug"],
+)
+async def test_what_an_authors_library_raises_is_an_error_of_the_provider(
+    error: Exception, kind: type[Exception], streaming: bool
+) -> None:
+    class Theirs(MockLLM):
+        async def chat(self, *args: Any, **options: Any) -> CompletionResponse:
+            raise error
+
+        async def stream(self, *args: Any, **options: Any) -> AsyncIterator[StreamChunk]:
+            await self.chat()
+            yield StreamChunk()
+
+    agent = Agent(Theirs(max_retries=0))
+    with pytest.raises(kind) as caught:
+        await (stream_of(agent, "hi") if streaming else agent.run("hi"))
+    assert type(caught.value) is kind
+    assert error in {caught.value, caught.value.__cause__}
 
 
 @pytest.mark.parametrize("streaming", [False, True], ids=["run", "stream"])

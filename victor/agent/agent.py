@@ -31,10 +31,14 @@ from victor.errors import (
     ConfigError,
     ContextWindowExceededError,
     ModelNotFoundError,
+    ProviderConnectionError,
+    ProviderError,
     ProviderInvalidRequestError,
+    VictorError,
 )
 from victor.providers.base import BaseProvider
 from victor.providers.registry import create_provider
+from victor.resilience.votes import Vote, judge
 from victor.tools.base import Tool, ToolContext, Toolset
 from victor.tools.context import Ask, Memory
 from victor.types import Attachment, Message, ToolCall, Usage
@@ -104,6 +108,13 @@ class Agent:
     ) -> None:
         self._owns_provider = isinstance(provider, str)
         self.provider = create_provider(provider) if isinstance(provider, str) else provider
+        if not isinstance(self.provider, BaseProvider):
+            raise ConfigError(
+                f"provider has to be a provider or the name of one, such as 'openai': {provider!r}"
+            )
+        offered: object = tools
+        if isinstance(offered, str):
+            raise ConfigError(f"tools have to be functions, not {offered!r}; see victor.tools")
         name = model or self.provider.default_model
         if name is None:
             raise ConfigError(
@@ -227,6 +238,10 @@ class Agent:
                     if turn.partial or not _without_files(run.conversation, error):
                         raise
                     continue
+                except Exception as error:
+                    if (typed := _typed(error, self.provider.name)) is None:
+                        raise
+                    raise typed from error
                 message = run.answered(turn)
                 yield TurnFinished(message, turn.usage, turn.stop_reason)
                 calls = message.tool_calls or []
@@ -295,6 +310,16 @@ def _free(options: Mapping[str, Any]) -> dict[str, Any]:
         names = ", ".join(sorted(taken))
         raise ConfigError(f"options cannot hold {names}: an agent has its own way to set them")
     return dict(options)
+
+
+def _typed(error: Exception, provider: str) -> ProviderError | None:
+    """Return what an error of an author's HTTP library means; None for ours, and for a bug."""
+    verdict = None if isinstance(error, VictorError) else judge(error).vote
+    if verdict not in {Vote.FAIL, Vote.ALIVE}:
+        return None
+    kind = ProviderConnectionError if verdict is Vote.FAIL else ProviderError
+    text = f"{provider}: {type(error).__name__}: {error}".removesuffix(": ")
+    return kind(text, provider=provider, raw_error=error)
 
 
 def _without_files(conversation: Conversation, error: ProviderInvalidRequestError) -> bool:
