@@ -21,7 +21,6 @@ from victor.types import JsonObject, ToolCall
 __all__ = [
     "CUT_OFF",
     "coerced",
-    "coerced_arguments",
     "json_type",
     "make_call",
     "parameter_schema",
@@ -35,12 +34,15 @@ __all__ = [
 CUT_OFF = "the call was cut off before it was complete"
 
 _ORDER = ("null", "boolean", "integer", "number", "array", "object")
-# What people write into schemas that are none: Python's names, Gemini's capitals.
+# What people write into schemas that are none: names of languages and databases, Gemini's capitals.
 _KINDS = MappingProxyType(
     {name: name for name in (*_ORDER, "string")}
     | {"int": "integer", "long": "integer", "float": "number", "double": "number"}
     | {"str": "string", "text": "string", "bool": "boolean", "none": "null"}
-    | {"list": "array", "tuple": "array", "dict": "object", "map": "object"}
+    | {"list": "array", "tuple": "array", "arr": "array", "dict": "object", "map": "object"}
+    | {"varchar": "string", "char": "string", "short": "integer", "unsigned": "integer"}
+    | {f"{sign}int{bits}": "integer" for sign in ("", "u") for bits in ("", 8, 16, 32, 64)}
+    | {"num": "number", "float32": "number", "float64": "number"}
 )
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?")
 _WRAPPERS = frozenset({"arguments", "args", "input", "parameters", "properties", "params"})
@@ -201,19 +203,6 @@ def _read_number(text: str, *, whole: bool) -> Any:
     if number.is_integer():
         return int(number)
     return _UNREAD if whole else number
-
-
-def coerced_arguments(arguments: JsonObject, schema: Mapping[str, Any] | None) -> JsonObject:
-    """Give those values their types that are text though the schema wants no text."""
-    given: JsonObject = {}
-    for name, value in arguments.items():
-        own = parameter_schema(schema, name)
-        types = types_of(own, schema)
-        if isinstance(value, str) and types and "string" not in types:
-            given[name] = coerced(value, own, schema)
-        else:
-            given[name] = value
-    return given
 
 
 def unwrapped(arguments: JsonObject, schema: Mapping[str, Any] | None) -> JsonObject:
