@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 import pytest
 
+from tests.attacks.support import listening
 from tests.cli.support import terminal
 from victor.cli.approve import Approver
 from victor.cli.compose import SYSTEM_TINY, Flags, Plan, prepare
@@ -18,6 +19,7 @@ from victor.config.settings import Mode, Settings
 from victor.errors import ConfigError, WeightsMissingError
 from victor.providers.base import BaseProvider
 from victor.providers.scripted import MockLLM
+from victor.sandbox.run import best_sandbox
 from victor.tools.workspace import workspace_tools
 from victor.types import (
     Capabilities,
@@ -371,6 +373,25 @@ async def test_without_a_sandbox_every_command_is_asked_about_once(
     assert all("no sandbox" in question for question in asked)
     assert (workspace / "yes").exists()
     assert not (workspace / "no").exists()
+
+
+@pytest.mark.parametrize("network", [False, True], ids=["offline", "online"])
+async def test_commands_have_what_the_settings_give_them(
+    workspace: Path, monkeypatch: pytest.MonkeyPatch, network: bool
+) -> None:
+    if best_sandbox("auto") is None:
+        pytest.skip("no sandbox on this machine")
+    monkeypatch.setenv("NAMED", "named")
+    settings = Settings(sandbox_network=network, sandbox_variables=("NAMED",))
+    plan = replace(_plan(workspace, "m"), mode="auto", settings=settings)
+    with listening() as ear:
+        command = f"echo $NAMED; exec 3<>/dev/tcp/127.0.0.1/{ear.getsockname()[1]} && echo reached"
+        call = ToolCall(id="c", name="shell", arguments={"command": command})
+        agent = await plan.agent(MockLLM([call, "done"]), Approver(workspace, None))
+        await agent.run("go")
+    said = next(message.content for message in agent.messages if message.role == "tool")
+    assert "named\n" in said
+    assert ("reached" in said) is network
 
 
 def test_a_missing_sandbox_is_told_before_anything_is_asked(

@@ -135,6 +135,15 @@ def test_a_missing_sandbox_is_told(
     assert (row.next is None) == (mode == "off")
 
 
+def test_what_commands_may_have_is_told(home: Path) -> None:
+    assert "and have no network;" in found()["sandbox"].detail
+    settings(home, 'sandbox_network = true\nsandbox_variables = ["CI", "NPM_TOKEN"]')
+    row = found()["sandbox"]
+    assert row.status == "ok"
+    assert "and have the network;" in row.detail
+    assert row.detail.endswith("; commands get these variables, too: CI, NPM_TOKEN")
+
+
 def test_a_keyring_that_cannot_be_used_is_a_warning_with_the_other_ways() -> None:
     null: Callable[[], KeyringBackend] = keyring.backends.null.Keyring
     keyring.set_keyring(null())

@@ -26,6 +26,8 @@ provider = "openai"
 model = " gpt-5 "
 mode = "plan"
 max_turns = 7
+sandbox_network = true
+sandbox_variables = ["CI", "NPM_TOKEN"]
 
 [key_command]
 openai = ["pass", "show", "openai"]
@@ -103,6 +105,8 @@ def test_every_setting_is_read_from_the_file(tmp_path: Path) -> None:
         model="gpt-5",
         mode="plan",
         max_turns=7,
+        sandbox_network=True,
+        sandbox_variables=("CI", "NPM_TOKEN"),
         key_command={"openai": ("pass", "show", "openai")},
         providers={
             "openai": ProviderSettings(timeout=5.0, max_retries=0),
@@ -274,7 +278,7 @@ def test_bad_toml_is_placed_by_line_and_column(tmp_path: Path, text: str, start:
             "zzz = 1",
             "FILE: zzz: there is no such setting; known are failover, fallback, key_command, "
             "max_turns, mcp, mode, model, models, permissions, provider, providers, quality_floor, "
-            "sandbox",
+            "sandbox, sandbox_network, sandbox_variables",
         ),
         (
             '[providers.lab]\nbase_ulr = "x"',
@@ -298,6 +302,11 @@ def test_an_unknown_setting_names_the_nearest(tmp_path: Path, text: str, expecte
         ('mode = "yolo"', "mode: expected one of ask, accept-edits, plan, auto, got 'yolo'"),
         ("mode = 1.5", "mode: expected one of ask, accept-edits, plan, auto, got a float"),
         ("mode = []", "mode: expected one of ask, accept-edits, plan, auto, got a list"),
+        ("sandbox_network = 1", "sandbox_network: expected true or false, got an integer"),
+        (
+            'sandbox_variables = "CI"',
+            "sandbox_variables: expected a list of strings, got a string",
+        ),
         ("key_command = []", "key_command: expected a table, got a list"),
         (
             '[key_command]\nx = "pass show"',
@@ -485,3 +494,13 @@ def test_a_file_that_has_changed_is_read_anew(tmp_path: Path) -> None:
     for _ in range(2):
         with pytest.raises(ConfigError, match=f"{path}: max_turns"):
             load_settings(path, {})
+
+
+@pytest.mark.parametrize("name", ["LC_*", "TOKEN=sk-1", "A B", "", "ÄX", "1A"])
+def test_a_variable_for_commands_is_a_name_and_is_not_repeated(tmp_path: Path, name: str) -> None:
+    said = message(tmp_path, f'sandbox_variables = ["CI", "{name}"]')
+    assert said == (
+        'FILE: sandbox_variables: expected names of environment variables, as in ["CI", "GOPATH"]: '
+        "no patterns and no values"
+    )
+    assert load_settings(write(tmp_path, "sandbox_variables = []"), {}).sandbox_variables == ()

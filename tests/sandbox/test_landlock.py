@@ -1,13 +1,16 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 from pathlib import Path
 
 import pytest
 
+from tests.attacks.support import listening, nobody_called
+from tests.sandbox.support import User, attack, available
 from victor.sandbox.landlock import Landlock
-from victor.sandbox.policy import Policy
+from victor.sandbox.policy import Policy, policy_for
 from victor.sandbox.seccomp import seccomp_program
 
 pytestmark = pytest.mark.skipif(
@@ -45,3 +48,27 @@ def test_a_command_gets_its_own_terminal_and_no_other(tmp_path: Path) -> None:
 def test_kernel_that_is_too_old_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="cannot confine"):
         order(2, tmp_path)
+
+
+def test_network_is_no_way_to_the_sockets_of_other_programs(tmp_path: Path) -> None:
+    sandbox = available("landlock")
+    assert sandbox is not None
+    address = tmp_path / "socket"
+    workspace = tmp_path / "workspace"
+    workspace.mkdir()
+    policy = policy_for(workspace, network=True)
+    script = f"""import socket
+for kind in ("AF_INET", "AF_INET6", "AF_UNIX"):
+    try:
+        socket.socket(getattr(socket, kind)).close()
+        print(kind, "opened")
+    except OSError as error:
+        print(kind, error.strerror)
+socket.socketpair()
+socket.socket(socket.AF_UNIX).connect("{address}")
+"""
+    with listening(str(address)) as ear:
+        said = attack(sandbox, User("me", (), os.getuid()), f"python3 -c '{script}'", policy)
+        assert nobody_called(ear)
+    assert "AF_INET opened" in said
+    assert "AF_UNIX Operation not permitted" in said

@@ -2,12 +2,16 @@ from __future__ import annotations
 
 import fcntl
 import os
+import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from tests.sandbox.support import User, attack, available
+from victor.sandbox.bubblewrap import Bubblewrap
 from victor.sandbox.masks import guarded_names
-from victor.sandbox.policy import PROTECTED
+from victor.sandbox.policy import PROTECTED, Policy
 
 
 def test_missing_names_are_taken_and_given_back(tmp_path: Path) -> None:
@@ -17,6 +21,51 @@ def test_missing_names_are_taken_and_given_back(tmp_path: Path) -> None:
         assert list(found) == [tmp_path / name for name in (*PROTECTED, "refs")]
         assert all(path.exists() for path in found)
     assert sorted(path.name for path in tmp_path.iterdir()) == [".git", "AGENTS.md"]
+
+
+def test_files_are_taken_by_what_git_does_not_see(tmp_path: Path) -> None:
+    with guarded_names(tmp_path):
+        kinds = {path.name for path in tmp_path.iterdir() if path.is_socket()}
+        assert kinds == {".mcp.json", "AGENTS.md", "CLAUDE.md"}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_disk_that_takes_no_sockets_gets_directories(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "mknod", refused)
+    with guarded_names(tmp_path):
+        assert (tmp_path / "AGENTS.md").is_dir()
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("nested", [False, True], ids=["bubblewrap", "old-bubblewrap"])
+def test_missing_files_are_empty_ones_in_the_sandbox(tmp_path: Path, nested: bool) -> None:
+    sandbox = available("bubblewrap")
+    assert isinstance(sandbox, Bubblewrap)
+    subprocess.run(["git", "init", "-q", tmp_path], check=True)
+    (tmp_path / "a.md").write_text("a\n")
+    script = """\
+git status --short && wc -l *.md .mcp.json && cat *.md && test -f AGENTS.md && echo file
+echo x > AGENTS.md; rm -f AGENTS.md; mv a.md CLAUDE.md; chmod u+w AGENTS.md; ln -f a.md .mcp.json
+git status --short
+"""
+    policy = Policy(workspace=tmp_path.resolve(), environment={"PATH": os.defpath})
+    said = attack(replace(sandbox, nested=nested), User("me", (), os.getuid()), script, policy)
+    lines = said.splitlines()
+    assert lines[0] == lines[-1] == "?? a.md"
+    assert [line.split() for line in lines[1:6]] == [
+        ["0", "AGENTS.md"],
+        ["0", "CLAUDE.md"],
+        ["1", "a.md"],
+        ["0", ".mcp.json"],
+        ["1", "total"],
+    ]
+    assert lines[6:8] == ["a", "file"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".git", "a.md"]
 
 
 def make_repository(place: Path) -> None:

@@ -146,3 +146,12 @@ def test_environment_is_an_allow_list() -> None:
     names += ["BASH_ENV", "PYTHONSTARTUP", "RIPGREP_CONFIG_PATH", "NODE_OPTIONS", "PAGER"]
     assert set(child_environment(dict.fromkeys(names, "x"))) == {"PATH", "LC_ALL"}
     assert policy_for(Path.cwd()).environment == child_environment(os.environ)
+
+
+def test_variable_that_is_named_is_seen_whatever_it_is(home: Path) -> None:
+    names = ["LD_PRELOAD", "PYTHONPATH", "LC_TOKEN", "NPM_TOKEN", "PATH", "GIT_DIR", "PYTHON"]
+    environ = given(home, **dict.fromkeys(names, "x"))
+    variables = ("LD_PRELOAD", "PYTHONPATH", "NPM_TOKEN", "UNSET")
+    policy = policy_for(home / "project", environ, network=True, variables=variables)
+    assert set(policy.environment) == {"HOME", "PATH", "LD_PRELOAD", "PYTHONPATH", "NPM_TOKEN"}
+    assert policy.network

@@ -29,6 +29,8 @@ def test_best_sandbox_is_bubblewrap_where_it_works() -> None:
         f"than {memory:.1f} GiB of memory or 2,000 processes is stopped"
     )
     assert status.next is None
+    online = sandbox_status("required", network=True).text
+    assert online == status.text.replace("have no network", "have the network")
 
 
 def machine(
@@ -58,7 +60,7 @@ def test_landlock_serves_where_namespaces_are_switched_off(monkeypatch: pytest.M
     assert best_sandbox("required") == Landlock(4)
     status = sandbox_status("auto")
     assert status.confined
-    assert "(no new names directly in the workspace, no chmod, no sockets;" in status.text
+    assert "(no new names directly in the workspace, no chmod, no local sockets;" in status.text
     assert "can still end other processes of yours" in status.text
     assert "can still end" not in Landlock(6).limits
     assert status.next == "allow user namespaces for bubblewrap (see docs/reference/sandbox.md)"

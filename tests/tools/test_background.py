@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from victor.sandbox.policy import Policy
+from victor.sandbox.policy import Policy, Reach
 from victor.sandbox.run import best_sandbox
 from victor.tools.background import background_tools
 from victor.tools.base import Tool, ToolContext, ToolResult
@@ -36,7 +36,7 @@ async def test_command_is_started_read_typed_into_and_stopped(terminal: Terminal
     assert begun == ToolResult("ready\n[session 1 is running]")
     typed = await terminal("shell_write", session="1", text="word\n", wait_s=10)
     assert "word\nword\n" in typed.content
-    assert (await terminal("shell_read", session="1", wait_s=0)).content == "[session 1 is running]"
+    assert (await terminal("shell_read", session=1, wait_s=0)).content == "[session 1 is running]"
     assert (await terminal("shell_stop", session="1")).content == "[session 1 was stopped]"
     assert (await terminal("shell_read", session="1")).is_error
 
@@ -112,3 +112,24 @@ async def test_background_command_is_confined(context: ToolContext, workspace: P
     await context.memory.aclose()
     assert (workspace / "inside").exists()
     assert not outside.exists()
+
+
+@pytest.mark.skipif(best_sandbox("auto") is None, reason="no sandbox on this machine")
+@pytest.mark.parametrize("network", [False, True], ids=["offline", "online"])
+async def test_what_the_sandbox_refuses_is_explained(
+    context: ToolContext, monkeypatch: pytest.MonkeyPatch, network: bool
+) -> None:
+    monkeypatch.setenv("NAMED", "named")
+    reach = Reach(network=network, variables=("NAMED",))
+    tools = {tool.name: tool for tool in background_tools("required", reach=reach)}
+    command = "read x; echo $NAMED: could not resolve host; cat"
+    begun = await tools["shell_start"].run({"command": command}, context)
+    assert begun.content == "[session 1 is running]"
+    typed = {"session": "1", "text": "\n", "wait_s": 10}
+    said = (await tools["shell_write"].run(typed, context)).content
+    while "resolve" not in said:
+        said += (await tools["shell_read"].run({"session": "1"}, context)).content
+    assert "named: could not resolve host" in said
+    explained = "; in the sandbox commands have no network" in said
+    assert explained is not network
+    await tools["shell_stop"].run({"session": "1"}, context)

@@ -410,6 +410,34 @@ async def test_a_program_runs_in_the_sandbox_with_few_variables(
     assert (given.content, hidden.content) == ("given", "unset")
 
 
+@pytest.mark.parametrize("marker", [None, "pyproject.toml"], ids=["file", "project"])
+async def test_a_program_in_the_home_runs_in_the_sandbox_and_sees_its_own_files_alone(
+    workspace: Path, context: ToolContext, monkeypatch: pytest.MonkeyPatch, marker: str | None
+) -> None:
+    python = shutil.which("python3", path="/usr/bin")
+    if best_sandbox("auto") is None or python is None:
+        pytest.skip("needs a sandbox and the system's Python")
+    home = workspace.parent / "home"
+    (home / "tools" / "src").mkdir(parents=True)
+    monkeypatch.setenv("HOME", str(home))
+    script = home / "tools" / "src" / "server.py"
+    script.write_text(OLD.read_text())
+    secret, beside = home / "secret.txt", home / "tools" / "beside.txt"
+    secret.write_text("secret")
+    beside.write_text("beside")
+    if marker is not None:
+        (home / "tools" / marker).touch()
+    server = McpServer(command=(python, str(script)), timeout=20.0)
+    async with servers(workspace, demo=server) as opened:
+        assert not opened.notes
+        own = await call(opened, "demo__say", context, read=str(script))
+        near = await call(opened, "demo__say", context, read=str(beside))
+        far = await call(opened, "demo__say", context, read=str(secret))
+    assert own.content.startswith('"""An MCP server')
+    assert (near.content == "beside") is (marker is not None)
+    assert far.content.startswith("cannot: ")
+
+
 async def test_where_a_sandbox_is_required_and_missing_nothing_is_started(
     workspace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

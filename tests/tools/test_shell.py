@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.sandbox.support import KINDS, available, gone, sleeper
+from tests.attacks.support import listening, nobody_called
+from tests.sandbox.support import CONFINED, KINDS, available, gone, sleeper
 from victor.config.settings import SandboxMode
 from victor.errors import ConfigError
-from victor.sandbox.policy import Policy, policy_for
+from victor.sandbox.policy import Policy, Reach, policy_for
 from victor.tools.base import ToolContext, ToolResult
 from victor.tools.read import read
 from victor.tools.shell import running, shell, shell_tool
@@ -89,6 +90,48 @@ async def test_shell_confines_by_itself(context: ToolContext) -> None:
     assert not result.is_error
     assert int(result.content) < 20
     assert (context.workspace / "x").read_text() == "x\n"
+
+
+async def test_what_the_sandbox_refuses_is_explained(context: ToolContext) -> None:
+    available("bubblewrap")
+    (context.workspace / ".git").mkdir()
+    result = await shell.run({"command": "echo x > .git/index.lock; exit 3"}, context)
+    assert "[exit code 3; in the sandbox .git, " in result.content
+    passed = await shell.run({"command": "curl() { echo could not resolve host; }; curl"}, context)
+    assert not passed.is_error
+    assert "[in the sandbox commands have no network" in passed.content
+    free = await shell_tool("off").run({"command": "echo could not resolve host"}, context)
+    assert free.content == "could not resolve host\n"
+
+
+REACHED = 'echo "$NAMED$NPM_TOKEN$OTHER"; exec 3<>/dev/tcp/127.0.0.1/{port} && echo reached'
+
+
+@pytest.mark.parametrize("kind", CONFINED)
+@pytest.mark.parametrize("network", [False, True], ids=["offline", "online"])
+async def test_user_may_give_commands_the_network_and_variables(
+    context: ToolContext, monkeypatch: pytest.MonkeyPatch, kind: str, network: bool
+) -> None:
+    sandbox = available(kind)
+    monkeypatch.setattr("victor.sandbox.run._found", lambda: (sandbox, ""))
+    for name in ("NAMED", "NPM_TOKEN", "OTHER"):
+        monkeypatch.setenv(name, name.lower())
+    tool = shell_tool("required", reach=Reach(network=network, variables=("NAMED", "NPM_TOKEN")))
+    with listening() as ear:
+        command = REACHED.format(port=ear.getsockname()[1])
+        result = await tool.run({"command": command}, context)
+        assert nobody_called(ear) is not network
+    assert result.content.startswith("namednpm_token\n")
+    assert ("reached" in result.content) is network
+
+
+@pytest.mark.usefixtures("_without_sandbox")
+async def test_named_variables_are_seen_without_a_sandbox_too(
+    context: ToolContext, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NAMED", "named")
+    tool = shell_tool("off", reach=Reach(variables=("NAMED",)))
+    assert (await tool.run({"command": "echo $NAMED"}, context)).content == "named\n"
 
 
 @pytest.fixture

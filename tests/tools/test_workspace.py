@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from victor.errors import ConfigError
+from victor.sandbox.policy import Reach
 from victor.tools.base import ToolContext, Toolset
 from victor.tools.workspace import workspace_tools
 
@@ -73,3 +74,19 @@ def test_workspace_must_be_a_directory(workspace: Path) -> None:
     (workspace / "file").touch()
     with pytest.raises(ConfigError, match="is not a directory"):
         workspace_tools(workspace / "file")
+
+
+@pytest.mark.parametrize("compact", [False, True])
+async def test_what_the_user_allows_reaches_the_commands(
+    workspace: Path, context: ToolContext, monkeypatch: pytest.MonkeyPatch, compact: bool
+) -> None:
+    monkeypatch.setenv("NAMED", "named")
+    tools = workspace_tools(
+        workspace, compact=compact, sandbox="off", reach=Reach(variables=("NAMED",))
+    )
+    by_name = {tool.name: tool for tool in tools}
+    assert (await by_name["shell"].run({"command": "echo $NAMED"}, context)).content == "named\n"
+    if not compact:
+        started = {"command": "echo $NAMED", "wait_s": 10}
+        assert "named" in (await by_name["shell_start"].run(started, context)).content
+    await context.memory.aclose()

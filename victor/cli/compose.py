@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from victor.config.settings import Mode, SandboxMode
     from victor.providers.base import BaseProvider
     from victor.resilience.events import FailedOver
+    from victor.sandbox.policy import Reach
     from victor.tools.base import Tool
     from victor.tools.shell import Consent
     from victor.types import Capabilities, Message
@@ -200,7 +201,8 @@ class Plan:
         permissions = self._permissions()
         asked = AskedOnce(approver, permissions)
         approver.permissions = permissions
-        approver.confined = confinement(self.settings.sandbox, self.workspace)[0] is not None
+        held = confinement(self.settings.sandbox, self.workspace, self._reach)[0]
+        approver.confined = held is not None
         tools = self._tools(asked.consent, tiny=tiny)
         return Agent(
             provider,
@@ -239,8 +241,16 @@ class Plan:
             compact=tiny,
             patches=bool(data.patches),
             sandbox=self.settings.sandbox,
+            reach=self._reach,
             consent=consent,
         )
+
+    @property
+    def _reach(self) -> Reach:
+        from victor.sandbox.policy import Reach
+
+        own = self.settings
+        return Reach(network=own.sandbox_network, variables=own.sandbox_variables)
 
     def _permissions(self) -> Permissions:
         from victor.agent.grants import Grants

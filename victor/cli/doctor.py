@@ -178,10 +178,12 @@ def _is_private(group: int) -> bool:
 def _sandbox(seen: _Seen) -> Finding:
     from victor.sandbox.run import sandbox_status
 
-    mode = _needed(seen.settings).sandbox
-    found = sandbox_status(mode)
-    bad: Status = "fail" if mode == "required" else "warn"
-    return Finding("sandbox", "ok" if found.confined else bad, found.text, found.next)
+    settings = _needed(seen.settings)
+    found = sandbox_status(settings.sandbox, network=settings.sandbox_network)
+    bad: Status = "fail" if settings.sandbox == "required" else "warn"
+    named = ", ".join(settings.sandbox_variables)
+    text = f"{found.text}; commands get these variables, too: {named}" if named else found.text
+    return Finding("sandbox", "ok" if found.confined else bad, text, found.next)
 
 
 def _keyring() -> Finding:

@@ -130,6 +130,10 @@ class Settings:
     mode: Mode = "ask"
     max_turns: int = 50
     sandbox: SandboxMode = "auto"
+    sandbox_network: bool = False
+    """Whether confined commands may use the network."""
+    sandbox_variables: tuple[str, ...] = ()
+    """Names of environment variables that commands get beside the harmless ones."""
     permissions: RuleTexts = field(default_factory=RuleTexts)
     fallback: tuple[Fallback, ...] = ()
     """Who may answer where the chosen provider cannot, best first."""
@@ -273,6 +277,18 @@ def _model(name: str, value: Any) -> ModelData:
     return ModelData(**checked(found, _MODEL, name))
 
 
+def _variables(name: str, value: Any) -> tuple[str, ...]:
+    found = words(name, value)
+    if not all(_VARIABLE.fullmatch(item) for item in found):
+        # Not repeated: somebody may have written the value as well.
+        raise WrongSettingError(
+            f'{name}: expected names of environment variables, as in ["CI", "GOPATH"]: '
+            "no patterns and no values"
+        )
+    return found
+
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_TOKENS_NAME = one_of("max_tokens", "max_completion_tokens")
 
 _MODEL: Mapping[str, Check] = MappingProxyType(
@@ -337,6 +353,8 @@ _TOP: Mapping[str, Check] = MappingProxyType(
         "mode": one_of(*get_args(Mode)),
         "max_turns": integer(1),
         "sandbox": one_of(*get_args(SandboxMode)),
+        "sandbox_network": flag,
+        "sandbox_variables": _variables,
         "permissions": rule_texts,
         "fallback": fallbacks,
         "failover": one_of(*get_args(Failover)),

@@ -26,6 +26,7 @@ _PLACES = ("/usr/bin", "/bin", "/usr/local/bin", "/run/current-system/sw/bin")
 
 _CHOOSE_VICTIM = "/usr/bin/choom"
 
+_EMPTY_FILE = ("--perms", "0444", "--ro-bind-data")
 _TEMPORARY_BYTES = 1 << 30
 _MORE_PROCESSES = 48
 """The kernel refuses only what the watch in `limits.py` should have ended before."""
@@ -82,12 +83,17 @@ class Bubblewrap:
             guarded = stack.enter_context(guarded_names(policy.workspace))
             program = stack.enter_context(_filter())
             places = sorted({*policy.protected, *guarded})
+            # They take the place of files; each needs a descriptor of its own, which is read.
+            empty = [(_nothing(stack), place) for place in places if place.is_socket()]
+            places = [place for place in places if not place.is_socket()]
             if self.nested:
                 kept = []
+                mounts: list[tuple[str, ...]]
                 mounts = [("--ro-bind-try", str(place), str(place)) for place in places]
             else:
                 kept = _opened(stack, places)
                 mounts = [("--ro-bind-fd", str(one), str(place)) for one, place in kept]
+            mounts += [(*_EMPTY_FILE, str(one), str(place)) for one, place in empty]
             options = [
                 *_namespaces(policy, nested=self.nested),
                 *_mounts(policy, [word for mount in mounts for word in mount]),
@@ -102,7 +108,7 @@ class Bubblewrap:
                 (*victim, str(self.program), *options, "--", *keeper),
                 _environment(policy),
                 policy.workspace,
-                (*(one for one, _ in kept), *([] if program is None else [program])),
+                (*(one for one, _ in (*kept, *empty)), *([] if program is None else [program])),
             )
 
 
@@ -123,6 +129,12 @@ def _filter() -> Iterator[int | None]:
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _nothing(stack: ExitStack) -> int:
+    descriptor = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+    stack.callback(os.close, descriptor)
+    return descriptor
 
 
 def _namespaces(policy: Policy, *, nested: bool) -> list[str]:

@@ -111,14 +111,15 @@ class Landlock:
 
     @property
     def limits(self) -> str:
-        known = "no new names directly in the workspace, no chmod, no sockets"
+        known = "no new names directly in the workspace, no chmod, no local sockets"
         if self.version >= _SCOPED_SINCE:
             return known
         return f"{known}; a command can still end other processes of yours"
 
     @contextmanager
     def confined(self, argv: Sequence[str], policy: Policy) -> Iterator[Command]:
-        program = seccomp_program(sockets=policy.network, files=False)
+        # Landlock does not know the sockets of Docker and the like: they are files in /run.
+        program = seccomp_program(sockets=policy.network, local=False, files=False)
         if program is None or self.version < _LEAST_VERSION:
             raise OSError("this kernel or processor cannot confine commands with Landlock")
         handled = (

@@ -1,10 +1,12 @@
 """Keeps the protected names of a workspace as they are while a command runs.
 
 A name that does not exist could be created by the command, and obeyed later by a program outside
-(CVE-2026-25725). So an empty directory takes its place meanwhile; a sandbox makes it read-only. A
-symbolic link cannot be covered by a mount: it is put back afterwards. And as git obeys the `config`
-of a directory that looks like a repository without `.git`, an empty file takes the place of a part
-of one (https://git-scm.com/docs/gitrepository-layout). Knows nothing about mounts.
+(CVE-2026-25725). So an empty directory takes its place meanwhile; a sandbox makes it read-only. The
+place of a file is taken by a socket, which git outside does not see as a new file; the sandbox has
+to show an empty file there, as commands with `*.md` stumble over anything else. A symbolic link
+cannot be covered by a mount: it is put back afterwards. And as git obeys the `config` of a
+directory that looks like a repository without `.git`, an empty file takes the place of a part of
+one (https://git-scm.com/docs/gitrepository-layout). Knows nothing about mounts.
 """
 
 from __future__ import annotations
@@ -68,9 +70,7 @@ def _placed(workspace: Path, *, create: bool) -> Iterator[Path]:
     for name in PROTECTED:
         path = workspace / name
         if create:
-            # Where we may not create it (a read-only disk), the command may not either.
-            with contextlib.suppress(OSError):
-                path.mkdir(_DIRECTORY)
+            _take_place(path)
         try:
             mode = path.lstat().st_mode
         except OSError:
@@ -81,6 +81,20 @@ def _placed(workspace: Path, *, create: bool) -> Iterator[Path]:
         target = Path(os.path.realpath(path))
         if target.exists() and target != workspace and target.is_relative_to(workspace):
             yield target
+
+
+def _take_place(path: Path) -> None:
+    # Where we may not create it (a read-only disk), the command may not either.
+    with contextlib.suppress(OSError):
+        if path.suffix:
+            try:
+                os.mknod(path, stat.S_IFSOCK | _FILE)
+            except FileExistsError:
+                return
+            except OSError:  # not every disk takes a socket
+                path.mkdir(_DIRECTORY)
+        else:
+            path.mkdir(_DIRECTORY)
 
 
 def _part_of_repository(workspace: Path) -> list[Path]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,12 +19,15 @@ from victor.config.settings import config_path, state_path
 from victor.errors import ConfigError
 
 __all__ = [
+    "NO_REACH",
     "PROTECTED",
     "Command",
     "Policy",
+    "Reach",
     "Sandbox",
     "child_environment",
     "most_memory",
+    "own_places",
     "policy_for",
 ]
 
@@ -114,6 +117,18 @@ class Policy:
     """Bytes of a disk that it has to leave free, or half of what there is if that is less."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What the user lets commands have beyond what every command has."""
+
+    network: bool = False
+    variables: tuple[str, ...] = ()
+    """Names of environment variables, exactly; also of such that sound like a secret."""
+
+
+NO_REACH = Reach()
+
+
 @dataclass(frozen=True, slots=True)
 class Command:
     """What to start, exactly so, in a session of its own and with no other descriptors."""
@@ -149,18 +164,32 @@ class Sandbox(Protocol):
         ...
 
 
-def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables a command may see: a short list, so that no key is among them."""
+def child_environment(
+    environ: Mapping[str, str], variables: Collection[str] = ()
+) -> dict[str, str]:
+    """Return the variables a command may see: a short list, so that no key is among them.
+
+    Args:
+        environ: what there is.
+        variables: names of more that it may see, whatever they are.
+    """
     return {
         name: value
         for name, value in environ.items()
-        if (name in _ALLOWED or name.startswith("LC_"))
-        and not any(word in name.upper() for word in _SECRET)
+        if name in variables
+        or (
+            (name in _ALLOWED or name.startswith("LC_"))
+            and not any(word in name.upper() for word in _SECRET)
+        )
     }
 
 
 def policy_for(
-    workspace: Path, environ: Mapping[str, str] | None = None, *, network: bool = False
+    workspace: Path,
+    environ: Mapping[str, str] | None = None,
+    *,
+    network: bool = False,
+    variables: Collection[str] = (),
 ) -> Policy:
     """Return the rules for commands in a workspace.
 
@@ -168,6 +197,7 @@ def policy_for(
         workspace: the directory they may change.
         environ: instead of `os.environ`.
         network: whether they may use the network.
+        variables: names of variables they get beside the harmless ones.
 
     Raises:
         ConfigError: a sandbox could not protect anything there, such as in the home itself.
@@ -175,11 +205,7 @@ def policy_for(
     """
     environ = os.environ if environ is None else environ
     workspace = workspace.resolve(strict=True)
-    homes = _homes(environ)
-    settings = config_path(environ)
-    # A file that a variable names may lie anywhere; only it is victor's own there.
-    settings = settings if environ.get("VICTOR_CONFIG", "").strip() else settings.parent
-    own = [_real(settings), _real(state_path(environ))]
+    homes, own = _homes(environ), own_places(environ)
     _check_place(workspace, homes, own)
     runtime = environ.get("XDG_RUNTIME_DIR", "")
     places = [*map(Path, _PRIVATE), Path(tempfile.gettempdir()), *homes, *own]
@@ -193,8 +219,16 @@ def policy_for(
         readable=tuple(_toolchains(environ, homes, shown)),
         protected=tuple(sorted(_inside(workspace))),
         network=network,
-        environment=MappingProxyType(child_environment(environ)),
+        environment=MappingProxyType(child_environment(environ, variables)),
     )
+
+
+def own_places(environ: Mapping[str, str]) -> list[Path]:
+    """Return where victor's own settings and state are, which no command may see."""
+    settings = config_path(environ)
+    # A file that a variable names may lie anywhere; only it is victor's own there.
+    settings = settings if environ.get("VICTOR_CONFIG", "").strip() else settings.parent
+    return [_real(settings), _real(state_path(environ))]
 
 
 def _real(path: Path) -> Path:

@@ -71,15 +71,21 @@ def best_sandbox(mode: SandboxMode) -> Sandbox | None:
     return sandbox
 
 
-def sandbox_status(mode: SandboxMode) -> SandboxStatus:
-    """Return what a person should know about how commands run."""
+def sandbox_status(mode: SandboxMode, *, network: bool = False) -> SandboxStatus:
+    """Return what a person should know about how commands run.
+
+    Args:
+        mode: the setting.
+        network: whether confined commands may use it.
+    """
     if mode == "off":
         return SandboxStatus(confined=False, text="off: commands run with all your rights")
     sandbox, troubles = _found()
     if sandbox is None:
         effect = "no command runs" if mode == "required" else "every command asks first"
         return SandboxStatus(confined=False, text=f"none, so {effect}: {troubles}", next=_advice())
-    text = f"{sandbox.name}: commands change the workspace alone and have no network"
+    reached = "the network" if network else "no network"
+    text = f"{sandbox.name}: commands change the workspace alone and have {reached}"
     if _system() == "linux":
         policy = Policy(workspace=Path("/"))
         most = f"{size(policy.memory)} of memory or {policy.processes:,} processes"

@@ -32,6 +32,7 @@ _ALLOW = 0x7FFF0000
 _ERROR = 0x00050000
 _X32 = 0x40000000
 _CLONE_NEWUSER = 0x10000000
+_AF_UNIX = 1
 _TIOCSTI = 0x5412
 _TIOCLINUX = 0x541C
 _CREATES = 0o20000100
@@ -95,12 +96,17 @@ _MACHINES: Mapping[str, _Machine] = MappingProxyType(
 
 
 def seccomp_program(
-    *, sockets: bool = True, files: bool = True, machine: str | None = None
+    *,
+    sockets: bool = True,
+    local: bool = True,
+    files: bool = True,
+    machine: str | None = None,
 ) -> bytes | None:
     """Return the filter; None for an architecture whose numbers are not known.
 
     Args:
         sockets: whether a command may open any.
+        local: whether also such as lead to other programs by the name of a file.
         files: whether it may change the owner, mode and attributes of files.
         machine: as in `platform.machine()`; None for this one.
     """
@@ -119,6 +125,9 @@ def seccomp_program(
         program += [_step(_IF_EQUAL, number, 0, 1), _step(_RETURN, _ERROR | errno.ENOSYS)]
     for number in (row.clone, row.unshare):
         program += _with(number, [_load(0), _step(_IF_ANY_BIT, _CLONE_NEWUSER, 0, 1), refuse])
+    if not local:
+        unix = [_load(0), _step(_IF_EQUAL, _AF_UNIX, 0, 1), refuse]
+        program += _with(row.socket, unix)
     typing = [_step(_IF_EQUAL, _TIOCSTI, 1, 0), _step(_IF_EQUAL, _TIOCLINUX, 0, 1), refuse]
     program += _with(row.ioctl, [_load(1), *typing])
     set_ids = [_step(_IF_ANY_BIT, _SET_IDS, 0, 1), refuse]

@@ -17,7 +17,6 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from victor.config.mcp_servers import McpServer
@@ -25,6 +24,7 @@ from victor.config.settings import SandboxMode
 from victor.errors import ConfigError
 from victor.sandbox.limits import Watch, watched
 from victor.sandbox.policy import Policy, Sandbox, child_environment, policy_for
+from victor.sandbox.programs import needed_places
 from victor.sandbox.run import best_sandbox, end_command, prepared
 from victor.tools.threads import call_in_thread
 
@@ -115,20 +115,21 @@ class StdioTransport:
 
     def _rules(self) -> tuple[Sandbox | None, Policy]:
         sandbox = best_sandbox(self._mode)
-        if sandbox is None:
-            policy = Policy(workspace=self._workspace, environment=child_environment(os.environ))
-        else:
-            policy = policy_for(self._workspace, network=self._server.network)
-        program = self._command[0]
+        variables = self._server.variables
+        program, *arguments = self._command
         # Looked up here too, as what starts it elsewhere cannot say it as well.
-        if shutil.which(self._workspace / program if "/" in program else program) is None:
+        found = shutil.which(self._workspace / program if "/" in program else program)
+        if found is None:
             raise ConfigError(
                 f"cannot start {program!r}: there is no such program. Give a command that exists, "
                 "with its full path if need be"
             )
-        given = {name: os.environ[name] for name in self._server.variables if name in os.environ}
-        environment = MappingProxyType({**policy.environment, **given})
-        return sandbox, replace(policy, environment=environment)
+        if sandbox is None:
+            environment = child_environment(os.environ, variables)
+            return None, Policy(workspace=self._workspace, environment=environment)
+        policy = policy_for(self._workspace, network=self._server.network, variables=variables)
+        needed = needed_places((str(found), *arguments), policy)
+        return sandbox, replace(policy, readable=(*policy.readable, *needed))
 
     @asynccontextmanager
     async def _streams(self, process: asyncio.subprocess.Process) -> AsyncIterator[Any]:

@@ -20,8 +20,17 @@ from pydantic import Field
 
 from victor.config.settings import SandboxMode
 from victor.errors import ConfigError
+from victor.sandbox.hints import hint
 from victor.sandbox.limits import watched
-from victor.sandbox.policy import Command, Policy, Sandbox, child_environment, policy_for
+from victor.sandbox.policy import (
+    NO_REACH,
+    Command,
+    Policy,
+    Reach,
+    Sandbox,
+    child_environment,
+    policy_for,
+)
 from victor.sandbox.run import best_sandbox, end_command, prepared
 from victor.tools.base import Tool, ToolContext, ToolError, ToolResult
 from victor.tools.output import Output, follow
@@ -50,12 +59,15 @@ Consent: TypeAlias = Callable[[str, ToolContext], Awaitable[bool]]
 """Asked before a command runs that nothing confines."""
 
 
-def shell_tool(sandbox: SandboxMode = "auto", *, consent: Consent | None = None) -> Tool:
+def shell_tool(
+    sandbox: SandboxMode = "auto", *, reach: Reach = NO_REACH, consent: Consent | None = None
+) -> Tool:
     """Make the tool that runs commands.
 
     Args:
         sandbox: `"auto"` confines commands where that is possible; elsewhere each needs consent.
             `"required"` refuses there. `"off"` runs commands with all the user's rights.
+        reach: what the user lets commands have beyond what every command has.
         consent: asked for it; None refuses.
     """
 
@@ -66,13 +78,17 @@ def shell_tool(sandbox: SandboxMode = "auto", *, consent: Consent | None = None)
     ) -> ToolResult:
         """Run a bash command in the workspace and return what it prints.
 
+        As a rule in a sandbox: no network; .git and all but the workspace and /tmp read-only.
+
         Args:
             context: the workspace.
             command: The command.
             timeout_s: Seconds until it is stopped.
         """
         # The first look for a sandbox tries what there is: not on the event loop.
-        chosen, policy = await call_in_thread(lambda: confinement(sandbox, context.workspace))
+        chosen, policy = await call_in_thread(
+            lambda: confinement(sandbox, context.workspace, reach)
+        )
         if chosen is None and sandbox != "off":
             await agreed(consent, command, context)
         spill = context.memory.of(Spill)
@@ -84,8 +100,15 @@ def shell_tool(sandbox: SandboxMode = "auto", *, consent: Consent | None = None)
 shell = shell_tool()
 
 
-def confinement(mode: SandboxMode, workspace: Path) -> tuple[Sandbox | None, Policy]:
+def confinement(
+    mode: SandboxMode, workspace: Path, reach: Reach = NO_REACH
+) -> tuple[Sandbox | None, Policy]:
     """Return what commands in a workspace are run in, and by which rules; None for nothing.
+
+    Args:
+        mode: as for `shell_tool`.
+        workspace: the directory they may change.
+        reach: as for `shell_tool`.
 
     Raises:
         ConfigError: a sandbox is required, and there is none or it cannot hold this place.
@@ -94,11 +117,12 @@ def confinement(mode: SandboxMode, workspace: Path) -> tuple[Sandbox | None, Pol
     sandbox = best_sandbox(mode)
     try:
         if sandbox is not None:
-            return sandbox, policy_for(workspace)
+            return sandbox, policy_for(workspace, network=reach.network, variables=reach.variables)
     except ConfigError:
         if mode == "required":
             raise
-    return None, Policy(workspace=workspace, environment=child_environment(os.environ))
+    environment = child_environment(os.environ, reach.variables)
+    return None, Policy(workspace=workspace, environment=environment)
 
 
 async def agreed(consent: Consent | None, command: str, context: ToolContext) -> None:
@@ -146,7 +170,8 @@ async def running(
     except BaseException:
         await output.drop()
         raise
-    note = note or ("" if output.total else _meaning(0))
+    known = "" if sandbox is None else hint(text, policy)
+    note = "; ".join(filter(None, (note, known))) or ("" if output.total else _meaning(0))
     text += "\n" if text and note and not text.endswith("\n") else ""
     return ToolResult(text + (f"[{note}]" if note else ""), is_error)
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from victor.config.settings import SandboxMode
 from victor.errors import ConfigError
+from victor.sandbox.policy import NO_REACH, Reach
 from victor.tools.apply_patch import apply_patch
 from victor.tools.ask_user import ask_user
 from victor.tools.background import background_tools
@@ -32,6 +33,7 @@ def workspace_tools(
     compact: bool = False,
     patches: bool = False,
     sandbox: SandboxMode = "auto",
+    reach: Reach = NO_REACH,
     consent: Consent | None = None,
 ) -> list[Tool]:
     """Return the tools that work on one directory.
@@ -43,6 +45,7 @@ def workspace_tools(
             about 4,096 tokens.
         patches: apply_patch in place of edit and multi_edit, for models trained on patches.
         sandbox: how commands are confined, as for `shell_tool`.
+        reach: what they may have beyond that, as for `shell_tool`.
         consent: asked before a command runs that nothing confines, as for `shell_tool`.
 
     Raises:
@@ -53,9 +56,9 @@ def workspace_tools(
     looking = compact_tools() if compact else [list_files, read, glob, grep]
     if not writable:
         return looking
-    shell = shell_tool(sandbox, consent=consent)
+    shell = shell_tool(sandbox, reach=reach, consent=consent)
     if compact:
         return [*looking, write, edit, shell]
     editing = [apply_patch] if patches else [edit, multi_edit]
-    background = background_tools(sandbox, consent=consent)
+    background = background_tools(sandbox, reach=reach, consent=consent)
     return [*looking, write, *editing, shell, *background, web_fetch, todo, ask_user]
