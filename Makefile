@@ -4,6 +4,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 QUESTION ?= Which version of Python does this project need?
+# One more than there are cores: many tests wait for time to pass.
+WORKERS = $$($(BIN)/python -c 'import os; print(1 + (os.cpu_count() or 1))')
 DEBIAN := bubblewrap dbus gnome-keyring libgomp1 libsecret-tools ripgrep
 
 .DEFAULT_GOAL := help
@@ -19,7 +21,7 @@ run: $(VENV)/ready model ## Set up, then ask the embedded model about this repos
 # worker would rewrite and compile all tests, and every child process all of victor, each time.
 test: $(VENV)/ready-dev model ## Set up, then run all tests with coverage
 	$(BIN)/coverage erase
-	PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n auto --dist loadfile --no-loadscope-reorder $(ARGS)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 

@@ -169,22 +169,22 @@ def test_text_of_a_command_is_what_was_written() -> None:
 @pytest.mark.parametrize(
     "line",
     [
-        "sudo " * 15_000,
-        "(" * 50_000,
-        "$(" * 30_000,
-        "`" * 50_000,
-        "a;" * 40_000,
-        "xargs 'a b' " * 6_000,
-        "a <<E;" * 10_000,
-        'bash -c "' * 5_000,
-        "{" * 90_000,
+        "sudo " * 3_900,
+        "(" * 19_000,
+        "$(" * 9_900,
+        "`" * 19_000,
+        "a;" * 9_900,
+        "xargs 'a b' " * 1_600,
+        "a <<E;" * 2_800,
+        'bash -c "' * 2_000,
+        "{" * 19_000,
     ],
     ids=lambda line: line[:8],
 )
 def test_a_hostile_line_takes_bounded_time(line: str) -> None:
     began = time.process_time()
     assert commands_of(line)
-    assert time.process_time() - began < 5
+    assert time.process_time() - began < 2
 
 
 @given(st.text(alphabet="ab $`'\"\\(){}<>|&;\n#~*=-", max_size=60))

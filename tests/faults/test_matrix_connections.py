@@ -22,7 +22,7 @@ from victor.testing.faults import (
     truncated_answer,
 )
 
-SOON = 0.08
+SOON = 0.3
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
 BEGUN = [("c1", "look", '{"path": "a"}')]
 """A call that breaks off is not run, and not even passed on."""
@@ -44,18 +44,18 @@ FAULTS = [
     Fault("F03 TLS to a plain port", "N", ProviderTLSError, where="no tls", attempts=1,
           says=r"127\.0\.0\.1:\d+ is not trusted, or it is no TLS"),
     Fault("F04 accepts and never answers", "F", ProviderTimeoutError, lambda *_: STALL,
-          timeout=SOON, says="(no answer|no content) within 0.08 s"),
+          timeout=SOON, says="(no answer|no content) within 0.3 s"),
     Fault("F05 slow-loris headers", "F", ProviderTimeoutError,
           lambda *_: Answer(HEAD + b"x-slow: " + b"y" * 9999, pace_s=0.002),
-          timeout=SOON, says="(no answer|no content) within 0.08 s"),
+          timeout=SOON, says="(no answer|no content) within 0.3 s"),
     Fault("F05 headers and no body", "F", ProviderTimeoutError,
           lambda *_: Answer(HEAD + b"content-length: 9\r\n\r\n", "stall"), timeout=SOON),
     Fault("F06 stall after text", "F", ProviderTimeoutError,
           lambda p, *_: p.cut(p.text("Hel", "lo")[:-1], "stall"), partial="Hello", how=("stream",),
-          only="anthropic", timeout=SOON, attempts=1, says="nothing new for 0.08 s"),
+          only="anthropic", timeout=SOON, attempts=1, says="nothing new for 0.3 s"),
     Fault("F06 stall after text", "F", ProviderTimeoutError,
           lambda p, *_: p.cut(p.text("Hel", "lo"), "stall"), partial="Hello", how=("stream",),
-          only="openai-chat", timeout=SOON, attempts=1, says="nothing new for 0.08 s"),
+          only="openai-chat", timeout=SOON, attempts=1, says="nothing new for 0.3 s"),
     Fault("F07 heartbeats before content", "F", ProviderTimeoutError,
           lambda p, *_: _beating(p.cut([]), p), timeout=SOON, how=("stream",),
           says="no content within"),

@@ -19,7 +19,7 @@ from victor.agent.shellwords import Token, Tokens, Word, is_name, tokens_of
 
 __all__ = ["Command", "Redirect", "commands_of"]
 
-_LONGEST = 100_000
+_LONGEST = 20_000
 """Characters of a command line; a longer one is not read."""
 
 _DEEPEST = 5
