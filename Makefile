@@ -19,11 +19,11 @@ run: $(VENV)/ready model ## Set up, then ask the embedded model about this repos
 
 # Longest files first, as tests/conftest.py orders them; with cached bytecode, as without it every
 # worker would rewrite and compile all tests, and every child process all of victor, each time.
-test: $(VENV)/ready-dev model ## Set up, then run all tests with coverage
-	$(BIN)/coverage erase
-	PYTHONDONTWRITEBYTECODE= $(BIN)/coverage run -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
-	$(BIN)/coverage combine -q
-	$(BIN)/coverage report
+test: $(VENV)/ready-dev model ## Set up, then run all tests; COVERAGE=1 also measures coverage, as CI does
+	$(if $(COVERAGE),$(BIN)/coverage erase)
+	PYTHONDONTWRITEBYTECODE= $(BIN)/$(if $(COVERAGE),coverage run,python) -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+	$(if $(COVERAGE),$(BIN)/coverage combine -q)
+	$(if $(COVERAGE),$(BIN)/coverage report)
 
 test-sdk: $(VENV)/ready-sdk ## Compare the wires with the vendors' own SDKs (needs ../shared)
 	$(BIN)/python -m pytest tests/sdk $(ARGS)
