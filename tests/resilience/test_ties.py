@@ -115,14 +115,19 @@ async def test_of_many_calls_in_both_one_is_the_probe(pair: Pair) -> None:
     await one.fails()
     clock.now += 11
     probing = 0
+    refused = asyncio.Event()
 
     async def slow() -> str:
         nonlocal probing
         probing += 1
-        await asyncio.sleep(0.02)
+        await refused.wait()
         return "fine"
 
-    calls = [each.call(slow) for each in (one, other) for _ in range(50)]
+    calls = [asyncio.ensure_future(each.call(slow)) for each in (one, other) for _ in range(50)]
+    waiting = set(calls)
+    while len(waiting) > 1:
+        _, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+    refused.set()
     said = await asyncio.gather(*calls, return_exceptions=True)
     assert probing == 1
     assert said.count("fine") == 1
